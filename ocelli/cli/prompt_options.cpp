@@ -1,0 +1,46 @@
+#include "ocelli/cli/prompt_options.h"
+
+#include "ocelli/base/error.h"
+#include "ocelli/base/file.h"
+
+namespace ocelli::cli {
+
+void PromptOptions::add_to(CLI::App& verb, bool with_ids) {
+  verb.add_option("--image", images, "a picture: JPEG, PNG or WebP (repeatable)")->take_all()->type_name("FILE");
+  auto* group = verb.add_option_group("prompt");
+  group->add_option("-p,--prompt", text, "what to ask")->type_name("TEXT");
+  group->add_option("--prompt-file", file, "the same from a file")->type_name("FILE");
+  if (with_ids) group->add_option("--input-ids", ids_file, "{\"input_ids\": [...]}: ids before visual tokens are put in")->type_name("FILE");
+  group->require_option(0, 1);
+  verb.add_flag("--raw", raw, "the text is the full prompt: no chat template");
+}
+
+std::vector<int64_t> PromptOptions::ids(const LoadedModel& loaded, const std::vector<model::PixelTiles>& pictures) const {
+  std::vector<int64_t> counts;
+  for (const model::PixelTiles& picture : pictures) counts.push_back(loaded.model->num_tokens(picture.tiling));
+  std::vector<int64_t> ids;
+  if (!ids_file.empty()) {
+    const Json json = read_json(ids_file);
+    const JsonView view(json, ids_file);
+    require(view.has("input_ids") && json["input_ids"].is_array(), "{}: expected {{\"input_ids\": [...]}}", ids_file);
+    for (const Json& id : json["input_ids"]) {
+      require(id.is_number_integer(), "{}: input_ids holds {}, expected integers", ids_file, id.dump());
+      ids.push_back(id.get<int64_t>());
+    }
+  } else {
+    const std::string prompt = file.empty() ? text : read_file(file, 16 << 20);
+    if (raw) {
+      ids = loaded.processor->encode(prompt);
+    } else {
+      // Pictures the text does not place itself go in front.
+      const bool placed = prompt.find(loaded.processor->image_token()) != std::string::npos;
+      ids = loaded.processor->encode(
+          loaded.processor->render(OrderedJson::array({user_message(prompt, placed ? 0 : pictures.size())}), true));
+    }
+  }
+  const int64_t vocabulary = loaded.model->config().decoder.vocab_size;
+  for (const int64_t id : ids) require(id >= 0 && id < vocabulary, "id {} lies outside the vocabulary of {}", id, vocabulary);
+  return loaded.processor->expand(ids, counts);
+}
+
+}  // namespace ocelli::cli

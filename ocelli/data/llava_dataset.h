@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "ocelli/base/file.h"
+#include "ocelli/data/dataset.h"
+
+namespace ocelli::data {
+
+/// LLaVA records: `{"id", "image": path or list, "conversations": [{"from": "human" | "gpt" | "system", "value"}], "independent": bool,
+/// "question_types": [..]}`, as one JSON array or one object a line. The file is mapped and indexed by record; a record is parsed when asked for.
+/// A record without any mark gets all its pictures in front of its first user turn.
+/// Source of the format: LLaVA's docs/Finetune_Custom_Data.md; `independent` and `question_types` are ours.
+class LlavaDataset final : public Dataset {
+ public:
+  explicit LlavaDataset(const DatasetOptions& options);
+  int64_t size() const override { return static_cast<int64_t>(records_.size()); }
+  Sample get(int64_t index) const override;
+  const std::string& name() const override { return options_.name; }
+
+ private:
+  DatasetOptions options_;
+  std::shared_ptr<const MappedFile> file_;
+  std::vector<std::string_view> records_;  ///< text of each record, inside the map
+};
+
+/// The texts of the top-level values of a JSON array, or of the non-empty lines. Throws Error naming `origin` when the text is neither.
+std::vector<std::string_view> split_records(std::string_view text, const std::string& origin);
+
+}  // namespace ocelli::data

@@ -1,0 +1,39 @@
+#include "ocelli/data/loader.h"
+
+#include <chrono>
+
+#include "ocelli/base/error.h"
+
+namespace ocelli::data {
+
+Loader::Loader(const Mixture& mixture, const SampleEncoder& encoder, int64_t position, int threads, int64_t ahead)
+    : mixture_(mixture), encoder_(encoder), next_position_(position), pool_(threads) {
+  for (int64_t i = 0; i < ahead; ++i) submit();
+}
+
+void Loader::submit() {
+  const int64_t position = next_position_++;
+  queue_.push_back(pool_.submit([this, position] {
+    Item item;
+    item.position = position;
+    item.draw = mixture_.at(position);
+    try {
+      item.sample = std::make_shared<const EncodedSample>(
+          encoder_.encode(mixture_.sources()[static_cast<size_t>(item.draw.source)].data->get(item.draw.index)));
+    } catch (const Error& error) {
+      item.fault = error.what();
+    }
+    return item;
+  }));
+}
+
+Loader::Item Loader::next() {
+  const auto begin = std::chrono::steady_clock::now();
+  Item item = queue_.front().get();
+  waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  queue_.pop_front();
+  submit();
+  return item;
+}
+
+}  // namespace ocelli::data

@@ -1,0 +1,99 @@
+#include "ocelli/data/mixture.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ocelli/base/error.h"
+#include "ocelli/base/rng.h"
+
+namespace ocelli::data {
+namespace {
+
+constexpr int64_t kWindow = 1024;
+/// Loaders look a little ahead: two neighbours of each kind are enough.
+constexpr size_t kKept = 3;
+
+}  // namespace
+
+/// Sources of the draws of one window, in order, and how many each source gave before it.
+struct Mixture::Window {
+  int64_t number = 0;
+  std::vector<int32_t> source;
+  std::vector<int64_t> rank;  ///< how many draws of its source stand before it
+};
+
+Mixture::Mixture(std::vector<Source> sources, uint64_t seed) : sources_(std::move(sources)), seed_(seed) {
+  require(!sources_.empty(), "mixture: it has no source");
+  double total = 0;
+  for (const Source& source : sources_) {
+    require(std::isfinite(source.weight) && source.weight > 0, "data {}: weight {} is not positive", source.data->name(), source.weight);
+    total += source.weight * static_cast<double>(source.data->size());
+  }
+  for (const Source& source : sources_) share_.push_back(source.weight * static_cast<double>(source.data->size()) / total);
+  epoch_size_ = std::max<int64_t>(1, std::llround(total));
+  permutations_.resize(sources_.size());
+}
+
+std::shared_ptr<const Mixture::Window> Mixture::window(int64_t number) const {
+  for (const auto& kept : windows_) {
+    if (kept->number == number) return kept;
+  }
+  // Every source's count up to a window's end is its share rounded along the cumulative shares, so counts add up to the draws.
+  const auto counts_before = [&](int64_t draws) {
+    std::vector<int64_t> counts(share_.size());
+    double cumulative = 0;
+    int64_t given = 0;
+    for (size_t s = 0; s < share_.size(); ++s) {
+      cumulative += share_[s];
+      const int64_t upto = s + 1 == share_.size() ? draws : std::llround(cumulative * static_cast<double>(draws));
+      counts[s] = upto - given;
+      given = upto;
+    }
+    return counts;
+  };
+  auto out = std::make_shared<Window>();
+  out->number = number;
+  const std::vector<int64_t> before = counts_before(number * kWindow), after = counts_before((number + 1) * kWindow);
+  std::vector<int32_t> sorted;
+  for (size_t s = 0; s < share_.size(); ++s) {
+    sorted.insert(sorted.end(), static_cast<size_t>(std::max<int64_t>(0, after[s] - before[s])), static_cast<int32_t>(s));
+  }
+  sorted.resize(static_cast<size_t>(kWindow), static_cast<int32_t>(share_.size() - 1));
+  const std::vector<int64_t> order = Rng::named(seed_, "mixture window").permutation(kWindow, static_cast<uint64_t>(number) << 32);
+  std::vector<int64_t> rank = before;
+  for (int64_t i = 0; i < kWindow; ++i) {
+    const int32_t source = sorted[static_cast<size_t>(order[static_cast<size_t>(i)])];
+    out->source.push_back(source);
+    out->rank.push_back(rank[static_cast<size_t>(source)]++);
+  }
+  windows_.push_back(out);
+  if (windows_.size() > kKept) windows_.erase(windows_.begin());
+  return out;
+}
+
+std::shared_ptr<const std::vector<int64_t>> Mixture::permutation(int64_t source, int64_t epoch) const {
+  auto& kept = permutations_[static_cast<size_t>(source)];
+  for (const auto& [of_epoch, order] : kept) {
+    if (of_epoch == epoch) return order;
+  }
+  const Rng rng = Rng::named(seed_, "order of source " + std::to_string(source));
+  auto order = std::make_shared<const std::vector<int64_t>>(
+      rng.permutation(sources_[static_cast<size_t>(source)].data->size(), static_cast<uint64_t>(epoch) << 40));
+  kept.emplace_back(epoch, order);
+  if (kept.size() > kKept) kept.erase(kept.begin());
+  return order;
+}
+
+Draw Mixture::at(int64_t position) const {
+  const std::scoped_lock lock(mutex_);
+  const auto of = window(position / kWindow);
+  const size_t within = static_cast<size_t>(position % kWindow);
+  Draw draw;
+  draw.source = of->source[within];
+  const int64_t size = sources_[static_cast<size_t>(draw.source)].data->size();
+  draw.epoch = of->rank[within] / size;
+  draw.index = (*permutation(draw.source, draw.epoch))[static_cast<size_t>(of->rank[within] % size)];
+  return draw;
+}
+
+}  // namespace ocelli::data

@@ -1,0 +1,238 @@
+#include "ocelli/infer/engine.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "ocelli/base/error.h"
+
+namespace ocelli::infer {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double milliseconds_since(Clock::time_point begin) { return std::chrono::duration<double, std::milli>(Clock::now() - begin).count(); }
+
+at::Tensor tensor_of(const std::vector<int64_t>& values) {
+  at::Tensor out = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
+  std::memcpy(out.data_ptr<int64_t>(), values.data(), values.size() * sizeof(int64_t));
+  return out;
+}
+
+}  // namespace
+
+/// New rows of one or more cached sequences, laid end to end.
+struct Engine::Rows {
+  explicit Rows(nn::KvCache& of) : cache(of) {}
+
+  /// Appends rows to a sequence; they go on behind what it holds. Only the last one's logits are wanted, when `wants_logits`.
+  void add(int64_t sequence, std::span<const int64_t> new_ids, bool wants_logits) {
+    const int64_t begin = static_cast<int64_t>(ids.size()), length = cache.length(sequence);
+    const int64_t count = static_cast<int64_t>(new_ids.size());
+    cache.reserve(sequence, count);
+    cache.add_spans(sequence, begin, begin + count, layout);
+    writes.push_back({sequence, begin, begin + count});
+    for (int64_t i = 0; i < count; ++i) positions.push_back(length + i);
+    ids.insert(ids.end(), new_ids.begin(), new_ids.end());
+    if (wants_logits) outputs.push_back(begin + count - 1);
+  }
+
+  nn::KvCache& cache;
+  std::vector<int64_t> ids, positions, outputs;
+  std::vector<language::CacheRows> writes;
+  nn::AttentionLayout layout;
+  at::Tensor visual;  ///< tokens for the placeholders among `ids`, in order; undefined for none
+};
+
+Engine::Engine(std::shared_ptr<model::Model> model, std::shared_ptr<const model::Processor> processor, const EngineOptions& options)
+    : model_(std::move(model)), processor_(std::move(processor)), options_(options), dtype_(model_->decoder().head_weight().scalar_type()) {
+  require(options.context >= 1 && options.context <= (int64_t{1} << 24), "context {}: expected 1 to {}", options.context, int64_t{1} << 24);
+}
+
+nn::KvCache Engine::make_cache(int64_t rows) const {
+  const language::DecoderConfig& config = model_->config().decoder;
+  return nn::KvCache({.layers = config.num_hidden_layers,
+                      .kv_heads = config.num_key_value_heads,
+                      .head_width = config.head_dim,
+                      .block_size = options_.block_size,
+                      .blocks = (rows + options_.block_size - 1) / options_.block_size,
+                      .dtype = dtype_});
+}
+
+bool Engine::is_end(int64_t id) const {
+  const auto& ends = model_->config().eos_token_ids;
+  return std::find(ends.begin(), ends.end(), id) != ends.end();
+}
+
+at::Tensor Engine::encode(std::span<const model::PixelTiles* const> pictures) {
+  if (pictures.empty()) return {};
+  std::vector<image::Tiling> tilings;
+  for (const model::PixelTiles* picture : pictures) tilings.push_back(picture->tiling);
+  nn::RunContext context;
+  return model_->visual_tokens(model::stack_pixels(pictures).to(dtype_), tilings, context).tokens;
+}
+
+at::Tensor Engine::run(const Rows& rows) {
+  const int64_t placeholder = processor_->image_token_id();
+  std::vector<int64_t> visual_rows;
+  if (rows.visual.defined()) {
+    for (size_t i = 0; i < rows.ids.size(); ++i) {
+      if (rows.ids[i] == placeholder) visual_rows.push_back(static_cast<int64_t>(i));
+    }
+  }
+  language::DecoderInputs inputs;
+  inputs.embeds = model_->embed(tensor_of(rows.ids), tensor_of(visual_rows), rows.visual);
+  inputs.positions = tensor_of(rows.positions);
+  inputs.layout = rows.layout;
+  inputs.output_rows = tensor_of(rows.outputs);
+  inputs.cache = &rows.cache;
+  inputs.cache_rows = rows.writes;
+  nn::RunContext context;
+  const at::Tensor hidden = model_->decoder().forward(inputs, context);
+  return hidden.size(0) == 0 ? hidden : model_->head(hidden).to(at::kFloat).contiguous();
+}
+
+Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<model::PixelTiles>& pictures, const SamplingOptions& sampling,
+                            const std::function<void(int64_t)>& on_token) {
+  const at::InferenceMode inference;
+  require(!ids.empty(), "the prompt is empty");
+  require(static_cast<int64_t>(ids.size()) < options_.context, "the prompt has {} tokens, the context holds {}; raise it with -c", ids.size(),
+          options_.context);
+  Sampler sampler(sampling);
+  Generation out;
+  out.prompt_tokens = static_cast<int64_t>(ids.size());
+  const int64_t placeholder = processor_->image_token_id();
+  out.image_tokens = std::count(ids.begin(), ids.end(), placeholder >= 0 ? placeholder : -1);
+  if (!cache_) {
+    cache_.emplace(make_cache(options_.context));
+    sequence_ = cache_->add_sequence();
+  }
+
+  // Keep the common beginning of the last conversation and this one, unless pictures within it changed. At least one row runs.
+  size_t common = 0;
+  while (common + 1 < ids.size() && common < cached_ids_.size() && ids[common] == cached_ids_[common]) ++common;
+  std::vector<std::vector<float>> pixels;
+  for (const model::PixelTiles& picture : pictures) pixels.push_back(picture.pixels);
+  int64_t picture_rows = 0;
+  size_t first_new = 0;  // pictures wholly inside the common part need no encoding
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    const int64_t tokens = model_->num_tokens(pictures[i].tiling);
+    size_t begin = 0, seen = 0;
+    while (begin < ids.size() && static_cast<int64_t>(seen) <= picture_rows) seen += ids[begin++] == placeholder ? 1 : 0;
+    picture_rows += tokens;
+    const size_t first_row = begin - 1;
+    if (i >= cached_pixels_.size() || pixels[i] != cached_pixels_[i] || first_row + static_cast<size_t>(tokens) > common) {
+      common = std::min(common, first_row);
+      break;
+    }
+    first_new = i + 1;
+  }
+  cache_->truncate(sequence_, static_cast<int64_t>(common));
+  cached_ids_.assign(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(common));
+  cached_pixels_.clear();
+  out.cached_tokens = static_cast<int64_t>(common);
+
+  auto begin = Clock::now();
+  std::vector<const model::PixelTiles*> to_encode;
+  for (size_t i = first_new; i < pictures.size(); ++i) to_encode.push_back(&pictures[i]);
+  Rows prompt(*cache_);
+  prompt.visual = encode(to_encode);
+  out.timings.encode = milliseconds_since(begin);
+
+  begin = Clock::now();
+  prompt.add(sequence_, std::span(ids).subspan(common), true);
+  at::Tensor logits = run(prompt);
+  cached_ids_ = ids;
+  cached_pixels_ = std::move(pixels);
+  const auto chosen = [&] { return sampler.choose({logits.const_data_ptr<float>(), static_cast<size_t>(logits.size(-1))}); };
+  int64_t token = chosen();
+  out.timings.prefill = milliseconds_since(begin);
+
+  begin = Clock::now();
+  while (true) {
+    if (is_end(token)) {
+      out.stopped = true;
+      break;
+    }
+    out.ids.push_back(token);
+    if (on_token) on_token(token);
+    if (static_cast<int64_t>(out.ids.size()) >= sampling.max_tokens || cache_->length(sequence_) + 1 >= options_.context) break;
+    Rows next(*cache_);
+    next.add(sequence_, {&token, 1}, true);
+    logits = run(next);
+    cached_ids_.push_back(token);
+    token = chosen();
+  }
+  out.timings.decode = milliseconds_since(begin);
+  return out;
+}
+
+std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGroup> groups, int64_t max_tokens) {
+  const at::InferenceMode inference;
+  int64_t rows = 0;
+  for (const QuestionGroup& group : groups) {
+    const auto in_blocks = [&](size_t count) { return (static_cast<int64_t>(count) / options_.block_size + 2) * options_.block_size; };
+    rows += in_blocks(group.prefix.size());
+    for (const auto& question : group.questions) rows += in_blocks(question.size() + static_cast<size_t>(max_tokens));
+  }
+  nn::KvCache cache = make_cache(rows);
+
+  std::vector<const model::PixelTiles*> pictures;
+  for (const QuestionGroup& group : groups) {
+    for (const model::PixelTiles& picture : group.pictures) pictures.push_back(&picture);
+  }
+  std::vector<int64_t> prefixes;
+  Rows first(cache);
+  first.visual = encode(pictures);
+  for (const QuestionGroup& group : groups) {
+    prefixes.push_back(cache.add_sequence());
+    if (!group.prefix.empty()) first.add(prefixes.back(), group.prefix, false);
+  }
+  if (!first.ids.empty()) run(first);
+
+  struct Open {
+    int64_t sequence;
+    Generation* answer;
+    int64_t token;
+  };
+  std::vector<std::vector<Generation>> out(groups.size());
+  std::vector<Open> open;
+  Rows questions(cache);
+  for (size_t g = 0; g < groups.size(); ++g) {
+    out[g].resize(groups[g].questions.size());
+    for (size_t q = 0; q < groups[g].questions.size(); ++q) {
+      require(!groups[g].questions[q].empty(), "a question is empty");
+      out[g][q].prompt_tokens = static_cast<int64_t>(groups[g].prefix.size() + groups[g].questions[q].size());
+      open.push_back({cache.fork(prefixes[g]), &out[g][q], 0});
+      questions.add(open.back().sequence, groups[g].questions[q], true);
+    }
+  }
+  if (open.empty()) return out;
+  at::Tensor chosen = run(questions).argmax(-1);
+  while (true) {
+    std::vector<Open> still;
+    Rows next(cache);
+    for (size_t i = 0; i < open.size(); ++i) {
+      Open& one = open[i];
+      one.token = chosen[static_cast<int64_t>(i)].item<int64_t>();
+      if (is_end(one.token)) {
+        one.answer->stopped = true;
+        cache.remove(one.sequence);
+        continue;
+      }
+      one.answer->ids.push_back(one.token);
+      if (static_cast<int64_t>(one.answer->ids.size()) >= max_tokens) {
+        cache.remove(one.sequence);
+        continue;
+      }
+      next.add(one.sequence, {&one.token, 1}, true);
+      still.push_back(one);
+    }
+    if (still.empty()) return out;
+    open = std::move(still);
+    chosen = run(next).argmax(-1);
+  }
+}
+
+}  // namespace ocelli::infer

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ocelli/infer/sampler.h"
+#include "ocelli/model/model.h"
+#include "ocelli/model/processor.h"
+#include "ocelli/nn/kv_cache.h"
+
+namespace ocelli::infer {
+
+struct EngineOptions {
+  int64_t context = 4096;      ///< -c; rows of cache in all
+  int64_t block_size = 16;     ///< rows of one cache block
+};
+
+/// Milliseconds.
+struct Timings {
+  double encode = 0;   ///< vision tower and connector
+  double prefill = 0;  ///< prompt through the decoder
+  double decode = 0;   ///< tokens after the first
+};
+
+/// One answer.
+struct Generation {
+  std::vector<int64_t> ids;    ///< without the end token
+  bool stopped = false;        ///< by an end token, not by max_tokens
+  int64_t prompt_tokens = 0;   ///< in the prompt, visual ones included …
+  int64_t image_tokens = 0;    ///< … and of those the visual ones
+  int64_t cached_tokens = 0;   ///< of the prompt, kept from the turn before
+  Timings timings;
+};
+
+/// Questions about the same pictures, each answered on its own: the prefix is encoded and prefilled once.
+struct QuestionGroup {
+  std::vector<int64_t> prefix;                  ///< expanded ids up to the last placeholder; may be empty
+  std::vector<model::PixelTiles> pictures;
+  std::vector<std::vector<int64_t>> questions;  ///< ids behind the prefix, each ending where the answer begins
+};
+
+/// Runs a model: prompts in, tokens out. Not thread-safe.
+class Engine {
+ public:
+  Engine(std::shared_ptr<model::Model> model, std::shared_ptr<const model::Processor> processor, const EngineOptions& options = {});
+
+  model::Model& model() { return *model_; }
+  const model::Processor& processor() const { return *processor_; }
+
+  /// Answers a prompt (expanded ids). What the last prompt and answer had in common with it, pictures included, stays in the cache: a conversation
+  /// only pays for what is new. `on_token` sees each id as it is chosen. Throws Error when prompt and answer don't fit the context.
+  Generation generate(const std::vector<int64_t>& ids, const std::vector<model::PixelTiles>& pictures, const SamplingOptions& sampling,
+                      const std::function<void(int64_t)>& on_token = {});
+
+  /// Greedy answers for many groups at once, in their order; at most `max_tokens` each.
+  std::vector<std::vector<Generation>> answer(std::span<const QuestionGroup> groups, int64_t max_tokens);
+
+ private:
+  struct Rows;
+  at::Tensor encode(std::span<const model::PixelTiles* const> pictures);
+  at::Tensor run(const Rows& rows);
+  bool is_end(int64_t id) const;
+  nn::KvCache make_cache(int64_t rows) const;
+
+  std::shared_ptr<model::Model> model_;
+  std::shared_ptr<const model::Processor> processor_;
+  EngineOptions options_;
+  at::ScalarType dtype_;
+  // The conversation so far.
+  std::optional<nn::KvCache> cache_;
+  int64_t sequence_ = -1;
+  std::vector<int64_t> cached_ids_;
+  std::vector<std::vector<float>> cached_pixels_;
+};
+
+}  // namespace ocelli::infer

@@ -1,0 +1,11 @@
+#if defined(__x86_64__)
+
+#include "ocelli/kernels/attention_loops.h"
+
+namespace ocelli::kernels {
+
+const AttentionFunctions<float> kAttentionAvx2 = kAttentionFunctions<float>;
+
+}  // namespace ocelli::kernels
+
+#endif

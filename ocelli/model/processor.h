@@ -1,0 +1,71 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ocelli/base/json.h"
+#include "ocelli/model/image_processor.h"
+#include "ocelli/model/model.h"
+#include "ocelli/text/chat_template.h"
+#include "ocelli/text/tokenizer.h"
+
+namespace ocelli::model {
+
+/// Everything that turns pictures and messages into what a model takes, equal in training, evaluation, chat and serving.
+/// Immutable after loading; the torch-free members may be used by many threads.
+class Processor {
+ public:
+  /// Reads tokenizer.json, tokenizer_config.json, chat_template.jinja (or the template in the configs), processor_config.json or
+  /// preprocessor_config.json. A folder without a tokenizer still serves `--input-ids`.
+  static std::shared_ptr<const Processor> load(const std::filesystem::path& folder, const ModelConfig& config);
+
+  struct Parts {
+    std::shared_ptr<const text::Tokenizer> tokenizer;
+    Json tokenizer_json;
+    std::string chat_template;
+    ImageProcessor images;
+    std::string bos_token, eos_token, image_token = "<image>";
+    int64_t image_token_id = -1;
+  };
+  explicit Processor(Parts parts);
+  /// Tokenizer, template and special tokens of a folder, without pictures; `tokenizer` is null when there is none.
+  static Parts load_text(const std::filesystem::path& folder);
+
+  bool has_tokenizer() const { return parts_.tokenizer != nullptr; }
+  /// Throws Error when the folder had none.
+  const text::Tokenizer& tokenizer() const;
+  const ImageProcessor& images() const { return parts_.images; }
+  const std::string& image_token() const { return parts_.image_token; }
+  /// -1 without pictures.
+  int64_t image_token_id() const { return parts_.image_token_id; }
+  const std::string& chat_template() const { return parts_.chat_template; }
+
+  /// The chat template over `messages` ([{role, content}], content a string in which `image_token()` marks a picture, or a list of
+  /// {"type": "image"} and {"type": "text", "text"}). Thread-safe. Throws Error when the model has no template.
+  std::string render(const OrderedJson& messages, bool add_generation_prompt) const;
+  /// Ids of a full prompt, placeholders not yet expanded. BOS and the like as the tokenizer's post-processor adds them, unless the text already
+  /// starts with the BOS token.
+  std::vector<int64_t> encode(std::string_view prompt) const;
+
+  /// Replaces the i-th placeholder by `counts[i]` of them. Throws Error when the numbers of placeholders and pictures differ, naming both.
+  std::vector<int64_t> expand(const std::vector<int64_t>& ids, const std::vector<int64_t>& counts) const;
+
+  /// One sequence as model inputs: `ids` already expanded, causal, positions from 0.
+  ModelInputs make_inputs(const std::vector<int64_t>& ids, const std::vector<PixelTiles>& pictures) const;
+
+  /// Writes tokenizer.json, tokenizer_config.json, chat_template.jinja, processor_config.json.
+  void save(const std::filesystem::path& folder) const;
+
+ private:
+  Parts parts_;
+  std::optional<text::ChatTemplate> template_;
+};
+
+/// Pixels of all tiles as one tensor [N, 3, height, width]; undefined for none. Throws Error when tiles differ in size.
+at::Tensor stack_pixels(std::span<const PixelTiles* const> pictures);
+
+}  // namespace ocelli::model

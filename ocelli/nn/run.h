@@ -1,0 +1,28 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string_view>
+
+namespace ocelli::nn {
+
+/// What a forward pass is run for. One object per pass, handed down to every block.
+struct RunContext {
+  bool training = false;                ///< batch statistics are taken and updated
+  bool gradient_checkpointing = false;  ///< blocks keep their input alone and run again in the backward pass (Chen et al., arXiv:1604.06174)
+  int rank = 0;
+  /// Called with each block's name and output, in order: activation capture, timing, search for the first non-finite value.
+  std::function<void(std::string_view block, const at::Tensor& output)> observe;
+};
+
+/// The one way through a repeated block: `block(hidden)` under the context's checkpointing and observation.
+/// The block must be a pure function of `hidden` and of parameters (it may run twice); what else it reads must not change
+/// until the backward pass is over.
+at::Tensor run_block(std::string_view name, const std::function<at::Tensor(const at::Tensor&)>& block, const at::Tensor& hidden,
+                     RunContext& context);
+
+/// Makes `context` throw Error naming the first block whose output holds a value that isn't finite.
+void stop_at_non_finite(RunContext& context);
+
+}  // namespace ocelli::nn

@@ -1,0 +1,30 @@
+#include "ocelli/text/replace.h"
+
+#include <utility>
+#include <vector>
+
+#include "ocelli/base/error.h"
+
+namespace ocelli::text {
+
+Replacement::Replacement(const JsonView& config)
+    : pattern_(make_pattern(config.object("pattern"))), content_(config.string("content")) {}
+
+void Replacement::apply(std::string& text) const {
+  std::vector<Span> spans;
+  pattern_->cover(text, spans);
+  const size_t limit = growth_limit(text.size());
+  std::string out;
+  out.reserve(text.size());
+  for (const Span& span : spans) {
+    if (span.matched) {
+      out += content_;
+    } else {
+      out.append(text, span.begin, span.end - span.begin);
+    }
+    require(out.size() <= limit, "Replace: the text grows beyond {} bytes", limit);
+  }
+  text = std::move(out);
+}
+
+}  // namespace ocelli::text

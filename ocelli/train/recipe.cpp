@@ -1,0 +1,398 @@
+#include "ocelli/train/recipe.h"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "ocelli/base/error.h"
+#include "ocelli/base/file.h"
+#include "ocelli/train/toml_reader.h"
+
+namespace ocelli::train {
+namespace {
+
+namespace fs = std::filesystem;
+const std::vector<std::string> kParts = {"vision", "connector", "decoder"};
+constexpr int64_t kMany = int64_t{1} << 40;
+
+toml::table parse_file(const fs::path& file) {
+  const std::string text = read_file(file, 16 << 20);
+  try {
+    return toml::parse(text, file.string());
+  } catch (const toml::parse_error& error) {
+    throw UsageError(fmt::format("{}:{}: {}", file.string(), error.source().begin.line, error.description()));
+  }
+}
+
+/// Names are how arrays of tables ([[data]], [[stage]]) are merged and addressed.
+toml::table* named(toml::array& array, std::string_view name) {
+  for (toml::node& node : array) {
+    toml::table* table = node.as_table();
+    if (table != nullptr && (*table)["name"].value_or(std::string_view()) == name) return table;
+  }
+  return nullptr;
+}
+
+/// Paths in a file are meant from its folder.
+void make_absolute(toml::table& table, std::string_view key, const fs::path& folder) {
+  auto value = table[key].value<std::string>();
+  if (!value || value->empty()) return;
+  const fs::path path(*value);
+  if (path.is_absolute()) return;
+  const fs::path full = (folder / path).lexically_normal();
+  // `org/name` that is no folder here stays: it may stand in the Hugging Face cache.
+  if (key == "base" && !fs::exists(full)) return;
+  table.insert_or_assign(key, full.string());
+}
+
+void resolve_paths(toml::table& root, const fs::path& folder) {
+  if (auto* model = root["model"].as_table()) {
+    make_absolute(*model, "base", folder);
+    for (const std::string& part : kParts) {
+      if (auto* table = (*model)[part].as_table()) make_absolute(*table, "base", folder);
+    }
+  }
+  if (auto* tokenizer = root["tokenizer"].as_table()) make_absolute(*tokenizer, "base", folder);
+  if (auto* sources = root["data"].as_array()) {
+    for (toml::node& source : *sources) {
+      if (auto* table = source.as_table()) {
+        make_absolute(*table, "path", folder);
+        make_absolute(*table, "images", folder);
+      }
+    }
+  }
+}
+
+void merge(toml::table& base, const toml::table& over) {
+  for (const auto& [key, value] : over) {
+    toml::node* under = base.get(key.str());
+    if (under != nullptr && under->is_table() && value.is_table()) {
+      merge(*under->as_table(), *value.as_table());
+    } else if (under != nullptr && under->is_array_of_tables() && value.is_array_of_tables()) {
+      for (const toml::node& item : *value.as_array()) {
+        const toml::table& table = *item.as_table();
+        toml::table* same = named(*under->as_array(), table["name"].value_or(std::string_view()));
+        if (same != nullptr) {
+          merge(*same, table);
+        } else {
+          under->as_array()->push_back(table);
+        }
+      }
+    } else {
+      base.insert_or_assign(key.str(), value);
+    }
+  }
+}
+
+toml::table read_with_bases(const fs::path& file, int depth) {
+  if (depth > 8) throw UsageError(fmt::format("{}: extends more than 8 files deep", file.string()));
+  toml::table table = parse_file(file);
+  const fs::path folder = fs::absolute(file).parent_path();
+  resolve_paths(table, folder);
+  const auto base_name = table["extends"].value<std::string>();
+  if (!base_name) return table;
+  table.erase("extends");
+  toml::table base = read_with_bases(folder / *base_name, depth + 1);
+  merge(base, table);
+  return base;
+}
+
+/// `a.b.c=value`; arrays of tables are entered by name. The value is TOML, or else a plain string.
+void apply_override(toml::table& root, const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) throw UsageError(fmt::format("-o {}: expected key=value", text));
+  std::vector<std::string> keys;
+  std::stringstream path(text.substr(0, equals));
+  for (std::string key; std::getline(path, key, '.');) keys.push_back(key);
+  toml::table value;
+  try {
+    value = toml::parse("value = " + text.substr(equals + 1));
+  } catch (const toml::parse_error&) {
+    value.insert_or_assign("value", text.substr(equals + 1));
+  }
+  toml::table* at = &root;
+  for (size_t i = 0; i + 1 < keys.size(); ++i) {
+    toml::node* next = at->get(keys[i]);
+    if (next != nullptr && next->is_array() && i + 2 < keys.size()) {
+      toml::table* entry = named(*next->as_array(), keys[i + 1]);
+      if (entry == nullptr) throw UsageError(fmt::format("-o {}: there is no {} named \"{}\"", text, keys[i], keys[i + 1]));
+      at = entry;
+      ++i;
+      continue;
+    }
+    if (next == nullptr) {
+      at->insert_or_assign(keys[i], toml::table());
+      next = at->get(keys[i]);
+    }
+    if (!next->is_table()) throw UsageError(fmt::format("-o {}: {} is no table", text, keys[i]));
+    at = next->as_table();
+  }
+  at->insert_or_assign(keys.back(), *value.get("value"));
+}
+
+PartRecipe read_part(TableReader table) {
+  PartRecipe part;
+  part.base = table.string("base", "");
+  part.config = table.rest();  // checked by the part itself, which names its file and key
+  return part;
+}
+
+std::map<std::string, double> read_rates(TableReader& table, const std::map<std::string, double>& fallback) {
+  const toml::node* node = table.node("learning_rate");
+  if (node == nullptr) return fallback;
+  std::map<std::string, double> rates;
+  if (node->is_table()) {
+    TableReader parts = table.table("learning_rate");
+    for (const std::string& part : kParts) rates[part] = parts.number(part, fallback.at(part), 0, 1e3);
+    parts.finish();
+  } else {
+    const double rate = table.number("learning_rate", 0, 0, 1e3);
+    for (const std::string& part : kParts) rates[part] = rate;
+  }
+  return rates;
+}
+
+/// What [train] gives as defaults and each [[stage]] may set.
+void read_stage_keys(TableReader& table, StageRecipe& stage) {
+  stage.learning_rate = read_rates(table, stage.learning_rate);
+  stage.batch_size = table.integer("batch_size", stage.batch_size, 1, kMany);
+  stage.gradient_accumulation_steps = table.integer("gradient_accumulation_steps", stage.gradient_accumulation_steps, 1, 1 << 20);
+  stage.max_tokens_per_step = table.integer("max_tokens_per_step", stage.max_tokens_per_step, 0, kMany);
+  stage.num_epochs = table.number("num_epochs", stage.num_epochs, 0, 1e6);
+  stage.max_steps = table.integer("max_steps", stage.max_steps, 0, kMany);
+  stage.warmup_ratio = table.number("warmup_ratio", stage.warmup_ratio, 0, 1);
+  stage.lr_scheduler_type = table.choice("lr_scheduler_type", stage.lr_scheduler_type, {"cosine", "linear", "constant"});
+  stage.weight_decay = table.number("weight_decay", stage.weight_decay, 0, 10);
+  stage.adam_beta1 = table.number("adam_beta1", stage.adam_beta1, 0, 0.999999);
+  stage.adam_beta2 = table.number("adam_beta2", stage.adam_beta2, 0, 0.9999999);
+  stage.adam_epsilon = table.number("adam_epsilon", stage.adam_epsilon, 0, 1);
+  stage.max_grad_norm = table.number("max_grad_norm", stage.max_grad_norm, 0, 1e9);
+  stage.max_length = table.integer("max_length", stage.max_length, 1, 1 << 24);
+  stage.gradient_checkpointing = table.boolean("gradient_checkpointing", stage.gradient_checkpointing);
+}
+
+const toml::array* tables(TableReader& root, std::string_view key) {
+  const toml::node* node = root.node(key);
+  if (node != nullptr && !node->is_array_of_tables()) root.wrong(key, fmt::format("must be written [[{}]], once for each", key));
+  return node == nullptr ? nullptr : node->as_array();
+}
+
+Recipe read_recipe(const toml::table& root, const fs::path& file) {
+  Recipe recipe;
+  TableReader top(root, "", file.string());
+  recipe.name = top.string("name", file.stem().string());
+  recipe.seed = static_cast<uint64_t>(top.integer("seed", 1, 0, std::numeric_limits<int64_t>::max()));
+
+  TableReader model = top.table("model");
+  recipe.model.base = model.string("base", "");
+  recipe.model.vision = read_part(model.table("vision"));
+  recipe.model.connector = read_part(model.table("connector"));
+  recipe.model.decoder = read_part(model.table("decoder"));
+  recipe.model.image = model.table("image").rest();
+  model.finish();
+
+  TableReader tokenizer = top.table("tokenizer");
+  recipe.tokenizer.base = tokenizer.string("base", "");
+  recipe.tokenizer.train = tokenizer.boolean("train", false);
+  recipe.tokenizer.vocab_size = tokenizer.integer("vocab_size", recipe.tokenizer.vocab_size, 262, 1 << 21);
+  recipe.tokenizer.chat_template = tokenizer.string("chat_template", "");
+  tokenizer.finish();
+
+  StageRecipe defaults;
+  for (const std::string& part : kParts) defaults.learning_rate[part] = 1e-3;
+  TableReader train = top.table("train");
+  read_stage_keys(train, defaults);
+  recipe.precision = train.choice("precision", recipe.precision, {"auto", "fp32", "bf16"});
+  recipe.save_steps = train.integer("save_steps", recipe.save_steps, 1, kMany);
+  recipe.save_total_limit = train.integer("save_total_limit", recipe.save_total_limit, 1, 1 << 20);
+  recipe.logging_steps = train.integer("logging_steps", recipe.logging_steps, 1, kMany);
+  recipe.max_fault_share = train.number("max_fault_share", recipe.max_fault_share, 0, 1);
+  recipe.loader_threads = train.integer("loader_threads", recipe.loader_threads, 0, 1024);
+  train.finish();
+
+  std::vector<std::string> sources;
+  if (const toml::array* array = tables(top, "data")) {
+    for (const toml::node& node : *array) {
+      TableReader table(*node.as_table(), "data", file.string());
+      DataRecipe source;
+      source.options.path = table.string("path", "");
+      if (source.options.path.empty()) table.wrong("path", "is missing: the file of records");
+      source.options.name = table.string("name", source.options.path.stem().string());
+      source.options.format = table.choice("format", "llava", {"llava"});
+      source.options.images = table.string("images", "");
+      source.weight = table.number("weight", 1.0, 1e-9, 1e6);
+      table.finish();
+      if (std::find(sources.begin(), sources.end(), source.options.name) != sources.end()) {
+        table.wrong("name", fmt::format("\"{}\" is given twice", source.options.name));
+      }
+      sources.push_back(source.options.name);
+      recipe.data.push_back(source);
+    }
+  }
+  if (recipe.data.empty()) throw UsageError(fmt::format("{}: there is no [[data]] to train on", file.string()));
+
+  std::vector<std::string> names;
+  if (const toml::array* array = tables(top, "stage")) {
+    for (const toml::node& node : *array) {
+      TableReader table(*node.as_table(), "stage", file.string());
+      StageRecipe stage = defaults;
+      stage.name = table.string("name", "stage" + std::to_string(recipe.stages.size() + 1));
+      if (std::find(names.begin(), names.end(), stage.name) != names.end()) table.wrong("name", fmt::format("\"{}\" is given twice", stage.name));
+      names.push_back(stage.name);
+      stage.train = table.strings("train", kParts);
+      for (const std::string& part : stage.train) {
+        if (std::find(kParts.begin(), kParts.end(), part) == kParts.end()) {
+          table.wrong("train", fmt::format("names \"{}\"; known parts are vision, connector, decoder", part));
+        }
+      }
+      stage.data = table.strings("data", sources);
+      for (const std::string& source : stage.data) {
+        if (std::find(sources.begin(), sources.end(), source) != sources.end()) continue;
+        const std::string near = nearest(source, sources);
+        table.wrong("data", fmt::format("names \"{}\", which no [[data]] is called{}", source,
+                                        near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+      }
+      read_stage_keys(table, stage);
+      table.finish();
+      recipe.stages.push_back(std::move(stage));
+    }
+  } else {
+    StageRecipe stage = defaults;
+    stage.name = "train";
+    stage.data = sources;
+    recipe.stages.push_back(std::move(stage));
+  }
+  top.finish();
+  if (recipe.model.base.empty() && recipe.model.decoder.base.empty() && recipe.model.decoder.config.empty()) {
+    throw UsageError(fmt::format("{}: [model] gives neither a base nor a decoder", file.string()));
+  }
+  return recipe;
+}
+
+toml::table to_table(const Json& json);
+
+void insert(toml::table& table, const std::string& key, const Json& value) {
+  if (value.is_object()) {
+    table.insert_or_assign(key, to_table(value));
+  } else if (value.is_array()) {
+    toml::array array;
+    for (const Json& item : value) {
+      if (item.is_string()) array.push_back(item.get<std::string>());
+      if (item.is_boolean()) array.push_back(item.get<bool>());
+      if (item.is_number_integer()) array.push_back(item.get<int64_t>());
+      if (item.is_number_float()) array.push_back(item.get<double>());
+      if (item.is_object()) array.push_back(to_table(item));
+    }
+    table.insert_or_assign(key, std::move(array));
+  } else if (value.is_string()) {
+    table.insert_or_assign(key, value.get<std::string>());
+  } else if (value.is_boolean()) {
+    table.insert_or_assign(key, value.get<bool>());
+  } else if (value.is_number_integer()) {
+    table.insert_or_assign(key, value.get<int64_t>());
+  } else if (value.is_number_float()) {
+    table.insert_or_assign(key, value.get<double>());
+  }
+}
+
+toml::table to_table(const Json& json) {
+  toml::table table;
+  for (const auto& [key, value] : json.items()) insert(table, key, value);
+  return table;
+}
+
+Json part_json(const PartRecipe& part) {
+  Json out = part.config;
+  if (!part.base.empty()) out["base"] = part.base;
+  return out;
+}
+
+void flatten(const Json& json, const std::string& path, std::map<std::string, std::string>& out) {
+  if (json.is_object()) {
+    for (const auto& [key, value] : json.items()) flatten(value, path.empty() ? key : path + "." + key, out);
+  } else if (json.is_array() && !json.empty() && json[0].is_object()) {
+    for (const Json& item : json) flatten(item, path + "." + item.value("name", "?"), out);
+  } else {
+    out[path] = json.dump();
+  }
+}
+
+}  // namespace
+
+Recipe Recipe::load(const fs::path& file, const std::vector<std::string>& overrides) {
+  toml::table table = read_with_bases(file, 0);
+  for (const std::string& text : overrides) apply_override(table, text);
+  return read_recipe(table, file);
+}
+
+std::string Recipe::to_toml() const {
+  Json root = {{"name", name}, {"seed", seed}};
+  Json model_json = Json::object();
+  if (!model.base.empty()) model_json["base"] = model.base;
+  for (const auto& [key, part] : {std::pair{"vision", &model.vision}, {"connector", &model.connector}, {"decoder", &model.decoder}}) {
+    const Json json = part_json(*part);
+    if (!json.empty()) model_json[key] = json;
+  }
+  if (!model.image.empty()) model_json["image"] = model.image;
+  root["model"] = model_json;
+  root["tokenizer"] = {{"train", tokenizer.train}, {"vocab_size", tokenizer.vocab_size}};
+  if (!tokenizer.base.empty()) root["tokenizer"]["base"] = tokenizer.base;
+  if (!tokenizer.chat_template.empty()) root["tokenizer"]["chat_template"] = tokenizer.chat_template;
+  root["train"] = {{"precision", precision},         {"save_steps", save_steps},
+                   {"save_total_limit", save_total_limit}, {"logging_steps", logging_steps},
+                   {"max_fault_share", max_fault_share},   {"loader_threads", loader_threads}};
+  root["data"] = Json::array();
+  for (const DataRecipe& source : data) {
+    root["data"].push_back({{"name", source.options.name},
+                            {"format", source.options.format},
+                            {"path", source.options.path.string()},
+                            {"images", source.options.images.string()},
+                            {"weight", source.weight}});
+  }
+  root["stage"] = Json::array();
+  for (const StageRecipe& stage : stages) {
+    root["stage"].push_back({{"name", stage.name},
+                             {"train", stage.train},
+                             {"data", stage.data},
+                             {"learning_rate", stage.learning_rate},
+                             {"batch_size", stage.batch_size},
+                             {"gradient_accumulation_steps", stage.gradient_accumulation_steps},
+                             {"max_tokens_per_step", stage.max_tokens_per_step},
+                             {"num_epochs", stage.num_epochs},
+                             {"max_steps", stage.max_steps},
+                             {"warmup_ratio", stage.warmup_ratio},
+                             {"lr_scheduler_type", stage.lr_scheduler_type},
+                             {"weight_decay", stage.weight_decay},
+                             {"adam_beta1", stage.adam_beta1},
+                             {"adam_beta2", stage.adam_beta2},
+                             {"adam_epsilon", stage.adam_epsilon},
+                             {"max_grad_norm", stage.max_grad_norm},
+                             {"max_length", stage.max_length},
+                             {"gradient_checkpointing", stage.gradient_checkpointing}});
+  }
+  std::ostringstream out;
+  out << to_table(root) << "\n";
+  return out.str();
+}
+
+std::vector<std::string> differences(const std::string& old_toml, const std::string& new_toml) {
+  std::map<std::string, std::string> before, after;
+  flatten(to_json(toml::parse(old_toml)), "", before);
+  flatten(to_json(toml::parse(new_toml)), "", after);
+  std::vector<std::string> out;
+  for (const auto& [key, value] : before) {
+    const auto found = after.find(key);
+    if (found == after.end()) {
+      out.push_back(fmt::format("{}: {} -> (absent)", key, value));
+    } else if (found->second != value) {
+      out.push_back(fmt::format("{}: {} -> {}", key, value, found->second));
+    }
+  }
+  for (const auto& [key, value] : after) {
+    if (!before.contains(key)) out.push_back(fmt::format("{}: (absent) -> {}", key, value));
+  }
+  return out;
+}
+
+}  // namespace ocelli::train

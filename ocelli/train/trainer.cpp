@@ -1,0 +1,442 @@
+#include "ocelli/train/trainer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "ocelli/base/cpu.h"
+#include "ocelli/base/error.h"
+#include "ocelli/base/log.h"
+#include "ocelli/base/version.h"
+#include "ocelli/data/batch.h"
+#include "ocelli/data/loader.h"
+#include "ocelli/kernels/dispatch.h"
+#include "ocelli/nn/cross_entropy.h"
+#include "ocelli/nn/memory.h"
+#include "ocelli/report/progress.h"
+#include "ocelli/train/run_folder.h"
+#include "ocelli/train/schedule.h"
+
+namespace ocelli::train {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+using SamplePointer = std::shared_ptr<const data::EncodedSample>;
+
+/// Steps whose loss or gradients are not finite are passed over; this many in a row end the run.
+constexpr int kMostNonFinite = 3;
+/// Broken samples in a row that end the run.
+constexpr int64_t kMostFaultsInRow = 100;
+/// Samples drawn before the share of broken ones says anything.
+constexpr int64_t kLeastDrawn = 100;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+at::ScalarType resolve_precision(Recipe& recipe) {
+  if (recipe.precision == "auto") recipe.precision = bf16_is_native() ? "bf16" : "fp32";
+  return recipe.precision == "bf16" ? at::kBFloat16 : at::kFloat;
+}
+
+Json environment(const Recipe& recipe) {
+  return {{"format", 1},
+          {"ocelli", kVersion},
+          {"torch", TORCH_VERSION},
+          {"cpu", cpu_info().model},
+          {"isa", name_of(kernels::running_isa())},
+          {"threads", at::get_num_threads()},
+          {"precision", recipe.precision}};
+}
+
+bool trains(const StageRecipe& stage, const char* part) {
+  return std::find(stage.train.begin(), stage.train.end(), part) != stage.train.end();
+}
+
+/// One stage while it runs.
+struct StageRun {
+  const StageRecipe& recipe;
+  data::Mixture mixture;
+  Optimizer optimizer;
+  int64_t total_steps = 0;
+};
+
+class Trainer {
+ public:
+  Trainer(Recipe recipe, const TrainOptions& options) : recipe_(std::move(recipe)), options_(options), folder_(options.out) {}
+
+  TrainResult run();
+
+ private:
+  void open_sources();
+  std::optional<fs::path> checkpoint_to_resume();
+  void run_stage(size_t index, const std::optional<fs::path>& resumed);
+  std::vector<SamplePointer> next_step(StageRun& stage, data::Loader& loader);
+  double train_step(StageRun& stage, const std::vector<SamplePointer>& samples);
+  std::vector<std::vector<SamplePointer>> passes(const StageRecipe& stage, const std::vector<SamplePointer>& samples) const;
+  void record_fault(const data::Mixture& mixture, const data::Loader::Item& item);
+  void add_flops(const data::Batch& batch, const std::vector<SamplePointer>& samples, const StageRecipe& stage);
+  void log_step(StageRun& stage, double loss, double norm, double share, double step_seconds);
+  void save(StageRun& stage);
+  [[noreturn]] void report_non_finite(const std::vector<SamplePointer>& samples);
+  int64_t count_steps(const StageRecipe& stage, const data::Mixture& mixture) const;
+  bool must_stop() const;
+
+  Recipe recipe_;
+  TrainOptions options_;
+  RunFolder folder_;
+  at::ScalarType dtype_ = at::kFloat;
+  std::map<std::string, std::shared_ptr<const data::Dataset>> sources_;
+  Assembled assembled_;
+  RunState state_;
+  TrainResult result_;
+  std::vector<double> recent_losses_;
+  int64_t faults_in_row_ = 0;
+  int non_finite_in_row_ = 0;
+  double last_norm_ = 0;
+  double seconds_before_ = 0;
+  Clock::time_point begin_;
+  std::unique_ptr<report::Progress> progress_;
+  std::vector<int64_t> planned_steps_;
+};
+
+void Trainer::open_sources() {
+  for (const DataRecipe& source : recipe_.data) sources_[source.options.name] = data::open_dataset(source.options);
+}
+
+int64_t Trainer::count_steps(const StageRecipe& stage, const data::Mixture& mixture) const {
+  if (stage.max_steps > 0) return stage.max_steps;
+  // Samples of an epoch by what batch_size counts: the mean over a few records of each source, weighted as they are drawn.
+  double samples = 0;
+  for (const data::Mixture::Source& source : mixture.sources()) {
+    const int64_t size = source.data->size(), looked_at = std::min<int64_t>(size, 256);
+    int64_t counted = 0, read = 0;
+    for (int64_t i = 0; i < looked_at; ++i) {
+      try {
+        counted += source.data->get(i * size / looked_at).count();
+        ++read;
+      } catch (const Error&) {
+        continue;  // reported when it is drawn
+      }
+    }
+    require(read > 0, "data {}: none of {} records looked at can be read", source.data->name(), looked_at);
+    samples += static_cast<double>(counted) / static_cast<double>(read) * source.weight * static_cast<double>(size);
+  }
+  return std::max<int64_t>(1, std::llround(samples * stage.num_epochs / static_cast<double>(stage.batch_size)));
+}
+
+std::optional<fs::path> Trainer::checkpoint_to_resume() {
+  const std::string stored = folder_.stored_recipe();
+  const std::string now = recipe_.to_toml();
+  std::optional<fs::path> from;
+  if (options_.resume == "auto") {
+    from = newest_checkpoint(folder_.path());
+  } else if (options_.resume == "never") {
+    require(stored.empty(), "run {}: the folder holds a run already; choose another with --out, or resume it", folder_.path().string());
+  } else {
+    from = options_.resume;
+    verify_checkpoint(*from);
+  }
+  if (!stored.empty() && options_.resume != "never") {
+    const std::vector<std::string> changed = differences(stored, now);
+    if (!changed.empty()) {
+      std::string list;
+      for (const std::string& line : changed) list += "\n  " + line;
+      fail("run {}: the recipe has changed since the run was started; go on with the old one, or choose another folder with --out{}",
+           folder_.path().string(), list);
+    }
+  }
+  folder_.store_recipe(now);
+  return from;
+}
+
+TrainResult Trainer::run() {
+  dtype_ = resolve_precision(recipe_);
+  open_sources();
+  const std::optional<fs::path> resumed = checkpoint_to_resume();
+  folder_.store_environment(environment(recipe_));
+  std::vector<std::shared_ptr<const data::Dataset>> all;
+  for (const DataRecipe& source : recipe_.data) all.push_back(sources_.at(source.options.name));
+  assembled_ = assemble(recipe_, all);
+  if (resumed) {
+    state_ = read_state(*resumed);
+    require(state_.stage <= static_cast<int64_t>(recipe_.stages.size()), "{}: stage {} of {}", resumed->string(), state_.stage,
+            recipe_.stages.size());
+    // The processor of the checkpoint equals the one assembled here: same recipe, same data.
+    restore_model(*resumed, *assembled_.model);
+    log::info("going on from {}", resumed->string());
+  }
+  model::set_precision(*assembled_.model, dtype_);
+  folder_.open_logs(state_.step);
+
+  int64_t total = 0;
+  for (const StageRecipe& stage : recipe_.stages) {
+    std::vector<data::Mixture::Source> parts;
+    for (const DataRecipe& source : recipe_.data) {
+      if (std::find(stage.data.begin(), stage.data.end(), source.options.name) == stage.data.end()) continue;
+      parts.push_back({sources_.at(source.options.name), source.weight});
+    }
+    planned_steps_.push_back(count_steps(stage, data::Mixture(std::move(parts), recipe_.seed)));
+    total += planned_steps_.back();
+  }
+  if (options_.max_steps > 0) total = std::min(total, options_.max_steps);
+  log::info("{} parameters, {}, {} steps, {} threads", nn::count_parameters(*assembled_.model), recipe_.precision, total, at::get_num_threads());
+  report::ProgressOptions shown;
+  shown.start = state_.step;
+  progress_ = std::make_unique<report::Progress>("training", total, shown);
+  nn::reset_peak_memory();
+  seconds_before_ = state_.seconds;
+  begin_ = Clock::now();
+
+  for (size_t i = static_cast<size_t>(state_.stage); i < recipe_.stages.size() && !must_stop(); ++i) {
+    run_stage(i, resumed && static_cast<int64_t>(i) == state_.stage ? resumed : std::nullopt);
+  }
+  result_.finished = state_.stage == static_cast<int64_t>(recipe_.stages.size());
+  result_.state = state_;
+  result_.seconds = state_.seconds;
+  result_.peak_tensor_bytes = nn::memory_use().peak;
+  if (!recent_losses_.empty()) {
+    result_.last_loss = std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) / static_cast<double>(recent_losses_.size());
+  }
+  progress_->finish(fmt::format("loss {:.4f}", result_.last_loss));
+  if (result_.finished) result_.model = folder_.path() / "model";
+  return result_;
+}
+
+bool Trainer::must_stop() const {
+  return (options_.stop != nullptr && options_.stop->load()) || (options_.max_steps > 0 && state_.step >= options_.max_steps);
+}
+
+void Trainer::run_stage(size_t index, const std::optional<fs::path>& resumed) {
+  const StageRecipe& recipe = recipe_.stages[index];
+  std::vector<data::Mixture::Source> parts;
+  for (const DataRecipe& source : recipe_.data) {
+    if (std::find(recipe.data.begin(), recipe.data.end(), source.options.name) == recipe.data.end()) continue;
+    parts.push_back({sources_.at(source.options.name), source.weight});
+  }
+  // Each stage has an order of its own.
+  StageRun stage{recipe, data::Mixture(std::move(parts), recipe_.seed + index), Optimizer(*assembled_.model, recipe), planned_steps_[index]};
+  if (resumed && state_.optimizer_steps > 0) restore_optimizer(*resumed, stage.optimizer, state_);
+
+  const data::SampleEncoder encoder(
+      assembled_.processor, [this](const image::Tiling& tiling) { return assembled_.model->num_tokens(tiling); }, recipe.max_length);
+  const int threads = recipe_.loader_threads > 0 ? static_cast<int>(recipe_.loader_threads) : std::max(1, cpu_info().logical_cores / 2);
+  const int64_t ahead = std::clamp<int64_t>(2 * recipe.batch_size, 4 * threads, 256);
+  data::Loader loader(stage.mixture, encoder, state_.position, threads, ahead);
+
+  while (state_.stage_step < stage.total_steps && !must_stop()) {
+    const auto begin = Clock::now();
+    const double waited = loader.waited_seconds();
+    const std::vector<SamplePointer> samples = next_step(stage, loader);
+    result_.time.waiting += loader.waited_seconds() - waited;
+    const double share = learning_rate_share(recipe.lr_scheduler_type, recipe.warmup_ratio, state_.stage_step, stage.total_steps);
+    const double loss = train_step(stage, samples);
+    last_norm_ = stage.optimizer.gradient_norm();
+    if (!std::isfinite(loss) || !std::isfinite(last_norm_)) {
+      stage.optimizer.clear_gradients();
+      log::warning("step {}: loss {} and gradient norm {} are not finite; the step is passed over", state_.step + 1, loss, last_norm_);
+      if (++non_finite_in_row_ >= kMostNonFinite) report_non_finite(samples);
+    } else {
+      non_finite_in_row_ = 0;
+      const auto updating = Clock::now();
+      const double clip = recipe.max_grad_norm > 0 && last_norm_ > recipe.max_grad_norm ? recipe.max_grad_norm / (last_norm_ + 1e-6) : 1.0;
+      stage.optimizer.step(share, clip);
+      result_.time.optimizer += seconds_since(updating);
+    }
+    ++state_.step;
+    ++state_.stage_step;
+    state_.optimizer_steps = stage.optimizer.steps();
+    state_.seconds = seconds_before_ + seconds_since(begin_);
+    log_step(stage, loss, last_norm_, share, seconds_since(begin));
+    if (state_.step % recipe_.save_steps == 0 && state_.stage_step < stage.total_steps) save(stage);
+  }
+  if (state_.stage_step >= stage.total_steps) {
+    ++state_.stage;
+    state_.stage_step = 0;
+    state_.position = 0;
+    state_.optimizer_steps = 0;
+    if (state_.stage == static_cast<int64_t>(recipe_.stages.size())) {
+      write_model_folder(folder_.path() / "model", *assembled_.model, *assembled_.processor, &stage.optimizer);
+    }
+  }
+  save(stage);
+}
+
+std::vector<SamplePointer> Trainer::next_step(StageRun& stage, data::Loader& loader) {
+  std::vector<SamplePointer> samples;
+  for (int64_t count = 0; count < stage.recipe.batch_size;) {
+    data::Loader::Item item = loader.next();
+    state_.position = item.position + 1;
+    ++state_.drawn;
+    if (item.sample == nullptr) {
+      record_fault(stage.mixture, item);
+      continue;
+    }
+    faults_in_row_ = 0;
+    count += static_cast<int64_t>(item.sample->continuations.size());
+    samples.push_back(std::move(item.sample));
+  }
+  return samples;
+}
+
+void Trainer::record_fault(const data::Mixture& mixture, const data::Loader::Item& item) {
+  ++state_.faults;
+  ++faults_in_row_;
+  const std::string& source = mixture.sources()[static_cast<size_t>(item.draw.source)].data->name();
+  folder_.faults().append(Json{{"step", state_.step + 1}, {"position", item.position}, {"source", source}, {"index", item.draw.index},
+                               {"fault", item.fault}});
+  const bool share = state_.drawn >= kLeastDrawn &&
+                     static_cast<double>(state_.faults) > recipe_.max_fault_share * static_cast<double>(state_.drawn);
+  const bool row = faults_in_row_ >= std::min(kMostFaultsInRow, std::max<int64_t>(10, mixture.epoch_size()));
+  require(!share && !row,
+          "{} of {} samples drawn are broken (max_fault_share is {}); they are listed in {}. The last one: {}", state_.faults, state_.drawn,
+          recipe_.max_fault_share, folder_.faults().path().string(), item.fault);
+}
+
+std::vector<std::vector<SamplePointer>> Trainer::passes(const StageRecipe& stage, const std::vector<SamplePointer>& samples) const {
+  int64_t tokens = 0;
+  for (const SamplePointer& sample : samples) tokens += sample->tokens();
+  const int64_t most = stage.max_tokens_per_step > 0 ? stage.max_tokens_per_step : tokens;
+  const int64_t even = (tokens + stage.gradient_accumulation_steps - 1) / stage.gradient_accumulation_steps;
+  std::vector<std::vector<SamplePointer>> out;
+  int64_t held = 0;
+  for (const SamplePointer& sample : samples) {
+    if (out.empty() || held + sample->tokens() > most || held >= even) {
+      out.emplace_back();
+      held = 0;
+    }
+    out.back().push_back(sample);
+    held += sample->tokens();
+  }
+  return out;
+}
+
+double Trainer::train_step(StageRun& stage, const std::vector<SamplePointer>& samples) {
+  int64_t trained = 0;
+  for (const SamplePointer& sample : samples) trained += sample->trained_tokens();
+  double loss = 0;
+  for (const std::vector<SamplePointer>& part : passes(stage.recipe, samples)) {
+    data::Batch batch = data::make_batch(part, assembled_.processor->image_token_id());
+    if (batch.inputs.pixel_values.defined()) batch.inputs.pixel_values = batch.inputs.pixel_values.to(dtype_);
+    const auto begin = Clock::now();
+    double vision = 0;
+    nn::RunContext context;
+    // A frozen tower keeps its running statistics.
+    context.training = trains(stage.recipe, "vision");
+    context.gradient_checkpointing = stage.recipe.gradient_checkpointing;
+    context.observe = [&](std::string_view block, const at::Tensor&) {
+      if (block == "multi_modal_projector") vision = seconds_since(begin);
+    };
+    const at::Tensor hidden = assembled_.model->forward(batch.inputs, context);
+    const at::Tensor scale = at::full({batch.labels.numel()}, 1.0 / static_cast<double>(trained), at::kFloat);
+    const at::Tensor part_loss = nn::linear_cross_entropy(hidden, assembled_.model->decoder().head_weight(), batch.labels, scale);
+    const double forward = seconds_since(begin);
+    torch::autograd::backward({part_loss}, {});
+    loss += part_loss.item<double>();
+    result_.time.vision += vision;
+    result_.time.decoder += forward - vision;
+    result_.time.backward += seconds_since(begin) - forward;
+    state_.tokens += batch.tokens;
+    state_.samples += batch.samples;
+    state_.pictures += batch.pictures;
+    add_flops(batch, part, stage.recipe);
+  }
+  return loss;
+}
+
+void Trainer::add_flops(const data::Batch& batch, const std::vector<SamplePointer>& samples, const StageRecipe& stage) {
+  // Forward by the ledger; a trained part costs twice that again in the backward pass, a frozen one that gradients pass through once.
+  Workload pictures;
+  for (const image::Tiling& tiling : batch.inputs.pictures) {
+    for (int64_t i = 0; i < tiling.count(); ++i) pictures.tiles.emplace_back(tiling.tile_height, tiling.tile_width);
+  }
+  if (assembled_.model->has_pictures()) {
+    for (const auto& [part, cost] : assembled_.model->cost(pictures).rows()) {
+      if (part == "vision_tower") state_.flops += cost.flops * (trains(stage, "vision") ? 3 : 1);
+      if (part == "connector") state_.flops += cost.flops * (trains(stage, "connector") ? 3 : trains(stage, "vision") ? 2 : 1);
+    }
+  }
+  const double decoder = trains(stage, "decoder") ? 3 : 2;
+  for (const SamplePointer& sample : samples) {
+    Workload prefix;
+    prefix.text_tokens = static_cast<int64_t>(sample->prefix.size());
+    state_.flops += decoder * assembled_.model->decoder().cost(prefix).flops;
+    for (const data::EncodedText& text : sample->continuations) {
+      Workload work;
+      work.cached_tokens = prefix.text_tokens;
+      work.text_tokens = static_cast<int64_t>(text.ids.size());
+      work.logit_rows = std::count(text.trained.begin(), text.trained.end(), true);
+      state_.flops += decoder * (assembled_.model->decoder().cost(work).flops + assembled_.model->decoder().head_cost(work).flops);
+    }
+  }
+}
+
+void Trainer::log_step(StageRun& stage, double loss, double norm, double share, double step_seconds) {
+  recent_losses_.push_back(loss);
+  if (recent_losses_.size() > 50) recent_losses_.erase(recent_losses_.begin());
+  const auto rates = stage.optimizer.rates(share);
+  const double epoch = static_cast<double>(state_.position) / static_cast<double>(stage.mixture.epoch_size());
+  folder_.metrics().append(Json{{"step", state_.step},
+                                {"stage", stage.recipe.name},
+                                {"epoch", epoch},
+                                {"loss", loss},
+                                {"grad_norm", norm},
+                                {"learning_rate", rates},
+                                {"tokens", state_.tokens},
+                                {"samples", state_.samples},
+                                {"pictures", state_.pictures},
+                                {"faults", state_.faults},
+                                {"flops", state_.flops},
+                                {"step_seconds", step_seconds},
+                                {"seconds", state_.seconds},
+                                {"wait_seconds", result_.time.waiting}});
+  const double mean = std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) / static_cast<double>(recent_losses_.size());
+  if (state_.step % recipe_.logging_steps == 0) {
+    std::vector<std::pair<std::string, double>> values = {{"train/loss", loss},
+                                                          {"train/grad_norm", norm},
+                                                          {"train/epoch", epoch},
+                                                          {"perf/step_seconds", step_seconds},
+                                                          {"mem/peak_tensor_gb", static_cast<double>(nn::memory_use().peak) / 1e9}};
+    for (const auto& [part, rate] : rates) values.emplace_back("train/lr_" + part, rate);
+    folder_.events().scalars(values, state_.step);
+    folder_.events().flush();
+  }
+  progress_->update(state_.step, fmt::format("{}  loss {:.4f}", stage.recipe.name, mean));
+}
+
+void Trainer::save(StageRun& stage) {
+  const auto begin = Clock::now();
+  state_.seconds = seconds_before_ + seconds_since(begin_);
+  write_checkpoint(folder_.path(), *assembled_.model, *assembled_.processor, stage.optimizer, state_, recipe_.save_total_limit);
+  result_.time.checkpoints += seconds_since(begin);
+}
+
+void Trainer::report_non_finite(const std::vector<SamplePointer>& samples) {
+  std::string ids;
+  for (size_t i = 0; i < std::min<size_t>(samples.size(), 5); ++i) ids += (i == 0 ? "" : ", ") + samples[i]->id;
+  data::Batch batch = data::make_batch(samples, assembled_.processor->image_token_id());
+  if (batch.inputs.pixel_values.defined()) batch.inputs.pixel_values = batch.inputs.pixel_values.to(dtype_);
+  nn::RunContext context;
+  context.training = true;
+  nn::stop_at_non_finite(context);
+  std::string where = "the loss or its gradients";
+  try {
+    const at::NoGradGuard no_grad;
+    assembled_.model->forward(batch.inputs, context);
+  } catch (const Error& error) {
+    where = error.what();
+  }
+  fail("step {}: {} steps in a row were not finite; first: {}; samples: {}. Lower the learning rate, or set precision = \"fp32\"", state_.step + 1,
+       kMostNonFinite, where, ids);
+}
+
+}  // namespace
+
+TrainResult train(const Recipe& recipe, const TrainOptions& options) { return Trainer(recipe, options).run(); }
+
+}  // namespace ocelli::train

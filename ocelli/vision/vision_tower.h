@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+
+#include "ocelli/base/cost.h"
+#include "ocelli/nn/module.h"
+#include "ocelli/nn/run.h"
+#include "ocelli/nn/visual_features.h"
+#include "ocelli/vision/vision_config.h"
+
+namespace ocelli::vision {
+
+/// Pixels to patch features.
+class VisionTower : public nn::Module {
+ public:
+  /// pixels: [N, 3, height, width], normalised. Returns maps [N, P, feature_width()].
+  /// Throws Error when a side holds no whole patch.
+  virtual nn::VisualFeatures forward(const at::Tensor& pixels, nn::RunContext& context) = 0;
+  /// Patches of one tile of that many pixels.
+  virtual image::Grid grid(int64_t height, int64_t width) const = 0;
+  virtual int64_t feature_width() const = 0;
+  /// All tiles of the workload, once per sequence.
+  virtual Cost cost(const Workload& work) const = 0;
+};
+
+std::shared_ptr<VisionTower> make_vision_tower(const VisionConfig& config);
+
+}  // namespace ocelli::vision

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "ocelli/nn/linear.h"
+#include "ocelli/nn/mlp.h"
+#include "ocelli/nn/norm.h"
+#include "ocelli/vision/conv_stem.h"
+#include "ocelli/vision/vision_tower.h"
+
+namespace ocelli::vision {
+
+/// A pre-norm vision transformer: patches by one strided convolution or a convolutional stem, learned positions, bidirectional
+/// attention within each tile. Source: Dosovitskiy et al., arXiv:2010.11929; the layouts of transformers' CLIPVisionModel and SiglipVisionModel.
+class VisionTransformer final : public VisionTower {
+ public:
+  explicit VisionTransformer(const VisionConfig& config);
+
+  nn::VisualFeatures forward(const at::Tensor& pixels, nn::RunContext& context) override;
+  image::Grid grid(int64_t height, int64_t width) const override;
+  int64_t feature_width() const override { return config_.feature_width(); }
+  Cost cost(const Workload& work) const override;
+
+ private:
+  class Block;
+  class Embeddings;
+  VisionConfig config_;
+  std::shared_ptr<ConvStem> stem_;
+  std::shared_ptr<Embeddings> embeddings_;
+  std::shared_ptr<nn::LayerNorm> pre_layernorm_;
+  std::vector<std::shared_ptr<Block>> blocks_;
+  std::shared_ptr<nn::LayerNorm> post_layernorm_;
+};
+
+}  // namespace ocelli::vision

@@ -1,0 +1,378 @@
+"""Ids and texts of ocelli's tokenizer against the `tokenizers` package, in every form published models use.
+
+Small tokenizers are trained here in each form; texts are random with a fixed seed. All of it goes through one process:
+`text_test --gtest_filter=TokenizerProbe.*` in the build folder $OCELLI_BUILD (default build/dev).
+"""
+
+import json
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / os.environ.get("OCELLI_BUILD", "build/dev")
+TEXTS_PER_FORM = 300
+
+GPT2 = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+QWEN2 = r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
+LLAMA3 = QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
+O200K = (
+    r"""[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"""
+    r"""|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"""
+    r"""|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
+)
+CLIP = r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
+
+CORPUS = [
+    "The quick brown fox jumps over the lazy dog, it's what they've done since 1984 and we'll see it again in 20240101.",
+    "What colour is the circle? blue\nIs there a triangle in the image? no\n\n  def main(argc, argv):\n\treturn 0x1F + 42\n",
+    "Größe, façade, naïve, Ångström, çà et là; ¿qué tal? Привет, мир! Καλημέρα κόσμε. שלום עולם. مرحبا بالعالم.",
+    "你好,世界。これは犬です。한국어 문장입니다. नमस्ते दुनिया สวัสดีชาวโลก",
+    "emoji 👩‍👩‍👧‍👦 👍🏽 🇩🇪 ❤️ and math ∑∫√ ½ ² Ⅷ ①②③ ﬁne",
+    "I'M HERE, I'Ve been, you'LL see; don't, won't, can't — “quotes” … 1,234,567.89 http://example.org/a_b?c=d&e=f#g",
+] * 4
+
+SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>"]
+
+
+def byte_level_trainer(specials=SPECIALS, size=900):
+    return trainers.BpeTrainer(vocab_size=size, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                               show_progress=False)
+
+
+def gpt2():
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t.decoder = decoders.ByteLevel()
+    t.post_processor = processors.ByteLevel(trim_offsets=False)
+    t.train_from_iterator(CORPUS, byte_level_trainer())
+    t.add_tokens([AddedToken("<loc>", lstrip=True, rstrip=True), AddedToken("fox", single_word=True), AddedToken("  \n", normalized=False)])
+    return t
+
+
+def roberta():
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    t.decoder = decoders.ByteLevel()
+    t.train_from_iterator(CORPUS, byte_level_trainer(["<s>", "<pad>", "</s>"] + SPECIALS))
+    t.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=True)
+    return t
+
+
+def split_form(pattern, normalizer=None, ignore_merges=False):
+    t = Tokenizer(models.BPE(ignore_merges=ignore_merges))
+    t.normalizer = normalizer
+    t.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(pattern), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    t.decoder = decoders.ByteLevel()
+    t.post_processor = processors.ByteLevel(trim_offsets=False)
+    t.train_from_iterator(CORPUS, byte_level_trainer())
+    return t
+
+
+def qwen2():
+    t = split_form(QWEN2, normalizers.NFC())
+    t.add_special_tokens(["<|vision_start|>", "<|image_pad|>"])
+    t.add_tokens([AddedToken("Cafe\u0301", normalized=True), AddedToken("<tool_call>", normalized=False)])
+    return t
+
+
+def llama3():
+    t = split_form(LLAMA3, ignore_merges=True)
+    t.add_special_tokens(["<|begin_of_text|>"])
+    bos = t.token_to_id("<|begin_of_text|>")
+    t.post_processor = processors.Sequence([
+        processors.ByteLevel(trim_offsets=False),
+        processors.TemplateProcessing(single="<|begin_of_text|> $A", pair="<|begin_of_text|> $A <|begin_of_text|> $B",
+                                      special_tokens=[("<|begin_of_text|>", bos)])])
+    return t
+
+
+def llama3_file_with_word_in_vocab():
+    """ignore_merges matters only for tokens that merges don't reach."""
+    d = json.loads(llama3().to_str())
+    vocab = d["model"]["vocab"]
+    shift = 1 + max(list(vocab.values()) + [a["id"] for a in d["added_tokens"]])
+    for token in ("Ġunreachable", "zebra", "ÐŁÑĢÐ¸Ð²ÐµÑĤ!"):
+        vocab.setdefault(token, len(vocab))
+    known = {t: i for t, i in vocab.items()}
+    for a in d["added_tokens"]:
+        if a["content"] not in known:
+            a["id"] = max(len(vocab), shift)
+    for processor in d["post_processor"]["processors"]:
+        for special in processor.get("special_tokens", {}).values():
+            special["ids"] = [len(vocab)]
+    return Tokenizer.from_str(json.dumps(d))
+
+
+def deepseek():
+    """Several Splits one after another, Digits among them."""
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex("[\r\n]"), "isolated"),
+        pre_tokenizers.Split(Regex(r"\s?\p{L}+"), "isolated"),
+        pre_tokenizers.Split(Regex(r"\s?\p{P}+"), "isolated"),
+        pre_tokenizers.Split(Regex("[一-龥ࠀ-一가-퟿]+"), "isolated"),
+        pre_tokenizers.Split(Regex(r"\s+$"), "isolated"),
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    t.decoder = decoders.ByteLevel()
+    t.train_from_iterator(CORPUS, byte_level_trainer())
+    return t
+
+
+def behaviours():
+    """The ways a Split treats its matches."""
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split("-", "merged_with_previous"),
+        pre_tokenizers.Split(Regex(r"\w+"), "merged_with_next"),
+        pre_tokenizers.Split(Regex(r"[,.]"), "contiguous"),
+        pre_tokenizers.Split(Regex(r"[^q]+"), "removed", invert=True),
+        pre_tokenizers.Digits(individual_digits=False),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    t.decoder = decoders.ByteLevel()
+    t.train_from_iterator(CORPUS, byte_level_trainer())
+    return t
+
+
+def clip():
+    t = Tokenizer(models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
+    t.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(CLIP), "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    t.decoder = decoders.BPEDecoder()
+    trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=["<|startoftext|>", "<|endoftext|>"], end_of_word_suffix="</w>",
+                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    t.train_from_iterator(CORPUS, trainer)
+    t.post_processor = processors.RobertaProcessing(("<|endoftext|>", 1), ("<|startoftext|>", 0), add_prefix_space=False)
+    return t
+
+
+def words():
+    t = Tokenizer(models.BPE(unk_token="[UNK]", fuse_unk=True))
+    t.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.Strip()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Whitespace()])
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=700, special_tokens=["[UNK]"], limit_alphabet=60, show_progress=False))
+    return t
+
+
+def sentencepiece(form, fuse=True, byte_fallback=True):
+    t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=fuse, byte_fallback=byte_fallback))
+    specials = ["<unk>", "<s>", "</s>"] + ([f"<0x{b:02X}>" for b in range(256)] if byte_fallback else [])
+    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=900, special_tokens=specials, limit_alphabet=80, show_progress=False))
+    d = json.loads(t.to_str())
+    d["added_tokens"] = [a for a in d["added_tokens"] if a["id"] < 3]
+    t = Tokenizer.from_str(json.dumps(d))
+    tail = [decoders.ByteFallback(), decoders.Fuse()]
+    if form == "legacy":
+        t.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        t.pre_tokenizer = None
+        t.decoder = decoders.Sequence([decoders.Replace("▁", " ")] + tail + [decoders.Strip(" ", 1, 0)])
+    elif form == "gemma":
+        t.normalizer = normalizers.Replace(" ", "▁")
+        t.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+        t.decoder = decoders.Sequence([decoders.Replace("▁", " ")] + tail)
+    else:
+        t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=form, split=False)
+        t.decoder = decoders.Sequence([decoders.Replace("▁", " ")] + tail + [decoders.Strip(" ", 1, 0)])
+    t.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
+    t.add_special_tokens(["<image>"])
+    return t
+
+
+def metaspace():
+    t = sentencepiece("always", fuse=False)
+    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    t.decoder = decoders.Metaspace(prepend_scheme="first")
+    return t
+
+
+FORMS = {
+    "gpt2": gpt2,
+    "roberta": roberta,
+    "qwen2": qwen2,
+    "llama3": llama3,
+    "llama3_ignore_merges": llama3_file_with_word_in_vocab,
+    "o200k": lambda: split_form(O200K),
+    "gpt2_by_split": lambda: split_form(GPT2, normalizers.NFKC()),
+    "deepseek": deepseek,
+    "behaviours": behaviours,
+    "clip": clip,
+    "words": words,
+    "llama2_legacy": lambda: sentencepiece("legacy"),
+    "llama2_metaspace_first": lambda: sentencepiece("first"),
+    "llama2_metaspace_always": lambda: sentencepiece("always", fuse=False),
+    "llama2_no_bytes": lambda: sentencepiece("never", byte_fallback=False),
+    "llama2_no_bytes_apart": lambda: sentencepiece("legacy", fuse=False, byte_fallback=False),
+    "gemma": lambda: sentencepiece("gemma"),
+    "metaspace_split": metaspace,
+}
+# These run through PCRE2, whose tables are Unicode 14: characters of later versions are left out of their texts.
+PCRE2_FORMS = {"o200k", "deepseek", "behaviours", "clip"}
+
+# Assigned in Unicode 15 to 17; unassigned to PCRE2 10.42.
+NEWER = [(0x897, 0x897), (0xCF3, 0xCF3), (0xECE, 0xECE), (0x1B4E, 0x1B4F), (0x1B7F, 0x1B7F), (0x1C89, 0x1C8A), (0x2427, 0x2429),
+         (0x2FFC, 0x2FFF), (0x31E4, 0x31E5), (0x31EF, 0x31EF), (0xA7CB, 0xA7DC), (0x10570, 0x105F3), (0x10D40, 0x10D8F),
+         (0x10EC2, 0x10EFF), (0x11200, 0x1125F), (0x11380, 0x113FF), (0x116D0, 0x116FF), (0x11B00, 0x11B5F), (0x11BC0, 0x11BFF),
+         (0x11F00, 0x11F5F), (0x13430, 0x143FF), (0x16100, 0x1613F), (0x16D40, 0x16D7F), (0x18CFF, 0x18CFF), (0x1B132, 0x1B155),
+         (0x1CC00, 0x1CEBF), (0x1D2C0, 0x1D2DF), (0x1DF25, 0x1DF2A), (0x1E030, 0x1E08F), (0x1E4D0, 0x1E5FF), (0x1F6DC, 0x1F6DC),
+         (0x1F774, 0x1F77F), (0x1F7D9, 0x1F7D9), (0x1F8B2, 0x1F8BB), (0x1F8C0, 0x1F8C1), (0x1FA75, 0x1FAFF), (0x1FBCB, 0x1FBEF),
+         (0x2EBF0, 0x2EE5D), (0x31350, 0x323AF)]
+
+
+def is_newer(c):
+    return any(first <= c <= last for first, last in NEWER)
+
+
+def random_text(rng, specials, old_only):
+    def any_char():
+        while True:
+            c = rng.choice([rng.randrange(0x80), rng.randrange(0x80, 0x800), rng.randrange(0x800, 0x3100), rng.randrange(0x3100, 0x10000),
+                            rng.randrange(0x10000, 0x20000), rng.randrange(0x110000)])
+            if not 0xD800 <= c < 0xE000 and not (old_only and is_newer(c)):
+                return chr(c)
+
+    makers = [
+        lambda: "".join(any_char() for _ in range(rng.randrange(1, 12))),
+        lambda: rng.choice(rng.choice(CORPUS).split(" ")),
+        lambda: " ",
+        lambda: "".join(rng.choice(" \t\n\r\u00a0\u2003\u3000\u0085\u180e\u2028") for _ in range(rng.randrange(1, 6))),
+        lambda: "".join(rng.choice("0123456789٣४½²Ⅷ") for _ in range(rng.randrange(1, 8))),
+        lambda: rng.choice(["'s", "'S", "'ſ", "'ll", "'LL", "'re", "'Ve", "'d", "''", "'x", "n't"]),
+        lambda: rng.choice(specials),
+        lambda: rng.choice(["👩‍👩‍👧‍👦", "👍🏽", "🇩🇪", "❤️", "e\u0301", "\u0301\u0323", "가", "각", "ﬁ", "Å", "İI", "ς", "ΑΣ", "\u0344"]),
+        lambda: rng.choice(["\0", "\ufeff", "\ufffd", "\uffff", "<0x41>", "<|im", "▁", "▁▁", "Ġ", "<", ">", "-", "--", ",.", ".,,"]),
+        lambda: rng.choice("aàbßcqxyz") * rng.randrange(1, 40),
+        lambda: rng.choice(["fox", " fox ", "foxes", "_fox", "Café", "Cafe\u0301", "unreachable", " unreachable", "zebra"]),
+    ]
+    return "".join(rng.choice(makers)() for _ in range(rng.randrange(0, 14)))
+
+
+def probe(tmp_path, requests):
+    binary = BUILD / "text_test"
+    assert binary.exists(), f"{binary} is missing: build it, or set OCELLI_BUILD"
+    asked, answered = tmp_path / "requests.jsonl", tmp_path / "answers.jsonl"
+    asked.write_text("".join(json.dumps(r) + "\n" for r in requests))
+    run = subprocess.run([binary, "--gtest_filter=TokenizerProbe.*"], capture_output=True, text=True, timeout=600,
+                         env={**os.environ, "OCELLI_PROBE": str(asked), "OCELLI_TEST_OUT": str(answered)})
+    assert run.returncode == 0, run.stdout + run.stderr
+    answers = [json.loads(line) for line in answered.read_text().split("\n") if line]
+    assert len(answers) == len(requests)
+    return answers
+
+
+def expect_equal(text, ours, theirs, show=lambda x: x):
+    """Shows the first place of difference: pytest's own comparison of long lists takes minutes."""
+    if ours == theirs:
+        return
+    at = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
+    window = slice(max(0, at - 4), at + 8)
+    pytest.fail(f"{text[:200]!r}: from {window.start}: {[show(x) for x in ours[window]]!r}, not {[show(x) for x in theirs[window]]!r}")
+
+
+def check(tokenizer, texts, answer, add_special=True):
+    assert "error" not in answer, answer
+    for text, ids, decoded, plain in zip(texts, answer["ids"], answer["decoded"], answer["plain"], strict=True):
+        expect_equal(text, ids, tokenizer.encode(text, add_special_tokens=add_special).ids, tokenizer.id_to_token)
+        expect_equal(text, decoded, tokenizer.decode(ids, skip_special_tokens=False))
+        expect_equal(text, plain, tokenizer.decode(ids, skip_special_tokens=True))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_random_texts(form, tmp_path):
+    tokenizer = FORMS[form]()
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(str(path))
+    tokenizer = Tokenizer.from_file(str(path))
+    specials = [t.content for t in tokenizer.get_added_tokens_decoder().values()]
+    rng = random.Random(f"tokenizer {form}")
+    texts = ["", " ", "  ", "\n"] + [random_text(rng, specials, form in PCRE2_FORMS) for _ in range(TEXTS_PER_FORM)]
+    with_special, without = probe(tmp_path, [{"tokenizer": str(path), "texts": texts, "add_special": s} for s in (True, False)])
+    check(tokenizer, texts, with_special, True)
+    check(tokenizer, texts, without, False)
+    assert with_special["vocab_size"] == 1 + max(tokenizer.get_vocab().values())
+
+
+def every_code_point():
+    """All code points between letters, between digits and after a space."""
+    points = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    return ["".join(f"a{c}b 1{c}2 {c}.{c}" for c in points[i:i + 512]) for i in range(0, len(points), 512)]
+
+
+@pytest.mark.parametrize("form", ["gpt2", "qwen2", "llama3", "gpt2_by_split"])
+def test_every_code_point(form, tmp_path):
+    tokenizer = FORMS[form]()
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(str(path))
+    texts = every_code_point()
+    check(tokenizer, texts, probe(tmp_path, [{"tokenizer": str(path), "texts": texts}])[0])
+
+
+@pytest.mark.parametrize("normalizer", ["NFC", "NFD", "NFKC", "NFKD", "Lowercase"])
+def test_every_code_point_normalized(normalizer, tmp_path):
+    tokenizer = gpt2()
+    tokenizer.normalizer = getattr(normalizers, normalizer)()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(str(path))
+    points = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    texts = ["".join(f"{c} a{c}\u0327\u0301 a\u0301{c}" for c in points[i:i + 512]) for i in range(0, len(points), 512)]
+    check(tokenizer, texts, probe(tmp_path, [{"tokenizer": str(path), "texts": texts}])[0])
+
+
+def test_word_characters(tmp_path):
+    tokenizer = words()
+    tokenizer.normalizer = None
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_tokens([AddedToken("zz", single_word=True)])
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(str(path))
+    points = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    texts = ["".join(f"a{c}b zz{c} {c}zz" for c in points[i:i + 512]) for i in range(0, len(points), 512)]
+    check(tokenizer, texts, probe(tmp_path, [{"tokenizer": str(path), "texts": texts}])[0])
+
+
+def test_merges_as_strings(tmp_path):
+    document = json.loads(gpt2().to_str())
+    document["model"]["merges"] = [" ".join(pair) for pair in document["model"]["merges"]]
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(document))
+    check(Tokenizer.from_file(str(path)), CORPUS, probe(tmp_path, [{"tokenizer": str(path), "texts": CORPUS}])[0])
+
+
+@pytest.mark.parametrize("vocab_size,min_frequency", [(260, 1), (420, 2), (900, 2), (5000, 1)])
+def test_trained_equals_tokenizers(vocab_size, min_frequency, tmp_path):
+    """The same texts, the same merges in the same order; `tokenizers` and `transformers` load what we wrote."""
+    rng = random.Random(f"train {vocab_size}")
+    texts = CORPUS + [random_text(rng, ["fox"], False) for _ in range(200)]
+    specials = ["<|pad|>", "<|eos|>", "<image>"]
+    ours = tmp_path / "tokenizer.json"
+    train = {"texts": texts, "vocab_size": vocab_size, "min_frequency": min_frequency, "special_tokens": specials}
+    assert probe(tmp_path, [{"train": train, "out": str(ours)}]) == [{"written": True}]
+
+    reference = Tokenizer(models.BPE())
+    reference.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    reference.train_from_iterator(texts, trainers.BpeTrainer(
+        vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=specials,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+    expected, written = json.loads(reference.to_str()), json.loads(ours.read_text())
+    assert written["model"]["vocab"] == expected["model"]["vocab"]
+    assert written["model"]["merges"] == expected["model"]["merges"]
+    assert written["added_tokens"] == expected["added_tokens"]
+
+    loaded = Tokenizer.from_file(str(ours))
+    samples = [random_text(rng, specials, False) for _ in range(200)]
+    check(loaded, samples, probe(tmp_path, [{"tokenizer": str(ours), "texts": samples}])[0])
+
+    from transformers import PreTrainedTokenizerFast
+
+    fast = PreTrainedTokenizerFast(tokenizer_file=str(ours))
+    assert [fast(s)["input_ids"] for s in samples] == [loaded.encode(s).ids for s in samples]
+    for sample in samples:
+        assert loaded.decode(loaded.encode(sample).ids, skip_special_tokens=False) == sample
