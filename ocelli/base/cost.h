@@ -11,23 +11,23 @@ namespace ocelli {
 
 /// The work whose cost is asked for: sequences with pictures already cut into tiles.
 struct Workload {
-  int64_t batch = 1;                                   ///< sequences, all alike
-  std::vector<std::pair<int64_t, int64_t>> tiles = {}; ///< height and width in pixels of each tile of one sequence
-  int64_t visual_tokens = 0;                           ///< put into the decoder, per sequence
-  int64_t text_tokens = 0;                             ///< new tokens that aren't visual, per sequence
-  int64_t cached_tokens = 0;                           ///< already in the KV cache, per sequence
-  int64_t logit_rows = 1;                              ///< rows the head is asked for, per sequence
-  int64_t weight_bytes = 4;                            ///< of one weight element
-  int64_t activation_bytes = 4;                        ///< of one activation or cache element
+  int64_t batch = 1;                                    ///< sequences, all alike
+  std::vector<std::pair<int64_t, int64_t>> tiles = {};  ///< height and width in pixels of each tile of one sequence
+  int64_t visual_tokens = 0;                            ///< put into the decoder, per sequence
+  int64_t text_tokens = 0;                              ///< new tokens that aren't visual, per sequence
+  int64_t cached_tokens = 0;                            ///< already in the KV cache, per sequence
+  int64_t logit_rows = 1;                               ///< rows the head is asked for, per sequence
+  int64_t weight_bytes = 4;                             ///< of one weight element
+  int64_t activation_bytes = 4;                         ///< of one activation or cache element
 };
 
 /// What a piece of work costs. Adds up.
 struct Cost {
   int64_t parameters = 0;
-  double flops = 0;            ///< forward; a multiply-add is two
-  double weight_bytes = 0;     ///< weights read once
-  double activation_bytes = 0; ///< activations written and read between operators
-  double cache_bytes = 0;      ///< KV cache held
+  double flops = 0;             ///< forward; a multiply-add is two
+  double weight_bytes = 0;      ///< weights read once
+  double activation_bytes = 0;  ///< activations written and read between operators
+  double cache_bytes = 0;       ///< KV cache held
 
   Cost& operator+=(const Cost& other);
   friend Cost operator+(Cost a, const Cost& b) { return a += b; }

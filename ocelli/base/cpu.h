@@ -11,8 +11,8 @@ namespace ocelli {
 enum class Isa : uint8_t { kScalar, kAvx2, kAvx512, kAvx512Vnni, kAvx512Bf16, kNeon };
 
 struct CpuInfo {
-  std::string model;                 ///< as the system names it
-  int logical_cores = 1;             ///< this process may run on
+  std::string model;      ///< as the system names it
+  int logical_cores = 1;  ///< this process may run on
   bool avx2 = false, avx512 = false, avx512_vnni = false, avx512_bf16 = false, amx_bf16 = false;
   bool neon = false, dotprod = false, i8mm = false;
   int64_t l2_bytes = 0, l3_bytes = 0;  ///< 0 when unknown

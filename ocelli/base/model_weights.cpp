@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <regex>
 #include <set>
 #include <utility>
 
@@ -129,14 +128,21 @@ class ShardedFile final : public TensorFile {
   }
 };
 
+/// model-NNNNN-of-NNNNN.safetensors.
+bool is_shard_name(std::string name) {
+  for (char& c : name) {
+    if ('0' <= c && c <= '9') c = 'N';
+  }
+  return name == "model-NNNNN-of-NNNNN.safetensors";
+}
+
 /// Removes `model.safetensors`, the index and shards, all that `keep` doesn't name.
 void remove_old(const fs::path& folder, const std::set<std::string>& keep) {
-  static const std::regex shard(R"(model-\d{5}-of-\d{5}\.safetensors)");
   std::vector<fs::path> old;
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
-    const bool ours = name == kSingleName || name == kIndexName || std::regex_match(name, shard);
+    const bool ours = name == kSingleName || name == kIndexName || is_shard_name(name);
     if (ours && !keep.contains(name)) old.push_back(entry->path());
   }
   if (error) fail("{}: can't list the previous weights: {}", folder.string(), error.message());

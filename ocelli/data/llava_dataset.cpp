@@ -142,12 +142,25 @@ Sample LlavaDataset::get(int64_t index) const {
   } else {
     require(marks == sample.pictures.size(), "{}: {} <image> marks for {} pictures", where, marks, sample.pictures.size());
   }
+  const auto answers = static_cast<size_t>(std::count_if(sample.turns.begin(), sample.turns.end(),
+                                                         [](const Turn& turn) { return turn.role == Turn::Role::kAssistant; }));
   if (view.has("question_types")) {
     sample.question_types = view.strings("question_types");
-    const size_t answers = static_cast<size_t>(std::count_if(sample.turns.begin(), sample.turns.end(),
-                                                             [](const Turn& turn) { return turn.role == Turn::Role::kAssistant; }));
     require(sample.question_types.size() == answers, "{}.question_types: {} types for {} answers", where, sample.question_types.size(),
             answers);
+  }
+  if (view.has("answers")) {
+    const Json& lists = record["answers"];
+    require(lists.is_array() && lists.size() == answers, "{}.answers: expected a list of references for each of {} answers", where, answers);
+    for (const Json& list : lists) {
+      require(list.is_array() && !list.empty(), "{}.answers: expected a list of strings per question", where);
+      std::vector<std::string> texts;
+      for (const Json& text : list) {
+        require(text.is_string(), "{}.answers holds {}, expected strings", where, text.dump());
+        texts.push_back(text.get<std::string>());
+      }
+      sample.references.push_back(std::move(texts));
+    }
   }
   return sample;
 }

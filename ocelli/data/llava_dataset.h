@@ -10,9 +10,9 @@
 namespace ocelli::data {
 
 /// LLaVA records: `{"id", "image": path or list, "conversations": [{"from": "human" | "gpt" | "system", "value"}], "independent": bool,
-/// "question_types": [..]}`, as one JSON array or one object a line. The file is mapped and indexed by record; a record is parsed when asked for.
+/// "question_types": [..], "answers": [[references] per question]}`, as one JSON array or one object a line. The file is mapped and indexed by record; a record is parsed when asked for.
 /// A record without any mark gets all its pictures in front of its first user turn.
-/// Source of the format: LLaVA's docs/Finetune_Custom_Data.md; `independent` and `question_types` are ours.
+/// Source of the format: LLaVA's docs/Finetune_Custom_Data.md; `independent`, `question_types` and `answers` are ours.
 class LlavaDataset final : public Dataset {
  public:
   explicit LlavaDataset(const DatasetOptions& options);

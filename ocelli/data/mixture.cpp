@@ -85,7 +85,7 @@ std::shared_ptr<const std::vector<int64_t>> Mixture::permutation(int64_t source,
 }
 
 Draw Mixture::at(int64_t position) const {
-  const std::scoped_lock lock(mutex_);
+  const std::scoped_lock lock(*mutex_);
   const auto of = window(position / kWindow);
   const size_t within = static_cast<size_t>(position % kWindow);
   Draw draw;

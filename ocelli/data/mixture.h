@@ -43,7 +43,7 @@ class Mixture {
   std::vector<double> share_;    ///< of the draws, adds up to 1
   uint64_t seed_;
   int64_t epoch_size_ = 1;
-  mutable std::mutex mutex_;     ///< guards the two caches
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  ///< guards the two caches
   mutable std::vector<std::shared_ptr<const Window>> windows_;
   mutable std::vector<std::vector<std::pair<int64_t, std::shared_ptr<const std::vector<int64_t>>>>> permutations_;  ///< by source: epoch, order
 };

@@ -23,6 +23,8 @@ struct Sample {
   bool independent = false;
   std::vector<std::string> question_types;        ///< one per question, may be empty
 
+  std::vector<std::vector<std::string>> references;  ///< per question, what several people answered; empty: the answer turn alone
+
   /// What `batch_size` counts: independent questions, else one conversation.
   int64_t count() const;
 };

@@ -35,7 +35,7 @@ template <typename T>
 void cross_entropy_in_place(T* logits, const int64_t* labels, const T* row_scale, int64_t rows, int64_t width, T* loss);
 
 /// Batch normalisation and ReLU over channels-last data [rows, channels] (Ioffe and Szegedy, arXiv:1502.03167), in the parts a
-/// caller splits over threads. Sums are taken in double.
+/// caller splits over threads. Sums are taken in double and added to what is there.
 template <typename T>
 void channel_sums(const T* x, int64_t rows, int64_t channels, double* sum, double* sum_of_squares);
 /// y = max(0, x * scale + shift) per channel.

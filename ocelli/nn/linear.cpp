@@ -2,7 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 namespace ocelli::nn {
+
+Linear::Linear(int64_t in_features, int64_t out_features, bool bias)
+    : Linear(in_features, out_features, bias, Init::uniform(1.0 / std::sqrt(static_cast<double>(in_features)))) {}
 
 Linear::Linear(int64_t in_features, int64_t out_features, bool bias, Init init)
     : in_features_(in_features), out_features_(out_features) {

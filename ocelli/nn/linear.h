@@ -8,8 +8,9 @@ namespace ocelli::nn {
 /// y = x W^T + b. Every projection of every part goes through here.
 class Linear final : public Module {
  public:
-  /// `init` of the weight; the bias starts at zero.
-  Linear(int64_t in_features, int64_t out_features, bool bias, Init init = Init::normal(0.02));
+  /// The weight starts uniform within 1 / sqrt(in), torch's default; the bias at zero.
+  Linear(int64_t in_features, int64_t out_features, bool bias);
+  Linear(int64_t in_features, int64_t out_features, bool bias, Init init);
 
   /// x: [..., in]. Returns [..., out].
   at::Tensor forward(const at::Tensor& x) const;

@@ -4,7 +4,8 @@
 
 namespace ocelli::text::jinja {
 
-Bound::Bound(std::string_view function, const Arguments& arguments, std::initializer_list<std::string_view> names, size_t required)
+Bound::Bound(std::string_view function, const Arguments& arguments, std::initializer_list<std::string_view> names,
+             size_t required)
     : function_(function), names_(names), values_(names.size(), nullptr) {
   if (arguments.positional.size() > names_.size()) {
     fail("{} takes at most {} arguments, got {}", function, names_.size(), arguments.positional.size());

@@ -13,7 +13,8 @@ class Bound {
  public:
   /// `required`: how many of the first `names` must be given. A name that starts with '/' is positional only.
   /// Throws Error naming `function` on a missing, unknown or repeated argument, or too many.
-  Bound(std::string_view function, const Arguments& arguments, std::initializer_list<std::string_view> names, size_t required = 0);
+  Bound(std::string_view function, const Arguments& arguments, std::initializer_list<std::string_view> names,
+        size_t required = 0);
 
   const Value* operator[](size_t index) const { return values_[index]; }
   bool has(size_t index) const { return values_[index] != nullptr; }

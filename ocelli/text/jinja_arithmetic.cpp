@@ -7,9 +7,13 @@ namespace {
 
 constexpr std::string_view kSymbols[] = {"+", "-", "*", "/", "//", "%", "**"};
 
-std::string_view symbol(Operator op) { return kSymbols[static_cast<int>(op)]; }
+std::string_view symbol(Operator op) {
+  return kSymbols[static_cast<int>(op)];
+}
 
-[[noreturn]] void fail_overflow(Operator op) { fail("the result of '{}' is an integer beyond 128 bits", symbol(op)); }
+[[noreturn]] void fail_overflow(Operator op) {
+  fail("the result of '{}' is an integer beyond 128 bits", symbol(op));
+}
 
 Int multiply(Int left, Int right) {
   // No __builtin_mul_overflow: clang makes it a call into compiler-rt, which isn't linked.
@@ -63,7 +67,8 @@ Value integer_operation(Operator op, Int left, Int right) {
     case Operator::kSubtract:
       if (right < 0 ? left > kIntMax + right : left < -kIntMax + right) fail_overflow(op);
       return Value(left - right);
-    case Operator::kMultiply: return Value(multiply(left, right));
+    case Operator::kMultiply:
+      return Value(multiply(left, right));
     case Operator::kDivide:
       if (right == 0) fail("division by zero");
       return Value(static_cast<double>(left) / static_cast<double>(right));
@@ -73,16 +78,20 @@ Value integer_operation(Operator op, Int left, Int right) {
     case Operator::kModulo:
       if (right == 0) fail("integer modulo by zero");
       return Value(left - floor_divide(left, right) * right);
-    case Operator::kPower: break;
+    case Operator::kPower:
+      break;
   }
   return integer_power(left, right);
 }
 
 Value float_operation(Operator op, double left, double right) {
   switch (op) {
-    case Operator::kAdd: return Value(left + right);
-    case Operator::kSubtract: return Value(left - right);
-    case Operator::kMultiply: return Value(left * right);
+    case Operator::kAdd:
+      return Value(left + right);
+    case Operator::kSubtract:
+      return Value(left - right);
+    case Operator::kMultiply:
+      return Value(left * right);
     case Operator::kDivide:
       if (right == 0) fail("float division by zero");
       return Value(left / right);
@@ -92,7 +101,8 @@ Value float_operation(Operator op, double left, double right) {
     case Operator::kModulo:
       if (right == 0) fail("float modulo by zero");
       return Value(float_modulo(left, right));
-    case Operator::kPower: break;
+    case Operator::kPower:
+      break;
   }
   if (left == 0 && right < 0) fail("zero can't be raised to a negative power");
   const double result = std::pow(left, right);
@@ -101,7 +111,9 @@ Value float_operation(Operator op, double left, double right) {
   return Value(result);
 }
 
-bool is_markup(const Value& value) { return value.is_string() && value.as<StringObject>().markup; }
+bool is_markup(const Value& value) {
+  return value.is_string() && value.as<StringObject>().markup;
+}
 
 Value add_strings(Runtime& runtime, const Value& left, const Value& right) {
   const bool markup = is_markup(left) || is_markup(right);
@@ -137,7 +149,9 @@ Value repeat(Runtime& runtime, const Value& value, Int count) {
   return value.is(Kind::kList) ? runtime.list(std::move(out)) : runtime.tuple(std::move(out));
 }
 
-bool is_repeatable(const Value& value) { return value.is_string() || value.is(Kind::kList) || value.is(Kind::kTuple); }
+bool is_repeatable(const Value& value) {
+  return value.is_string() || value.is(Kind::kList) || value.is(Kind::kTuple);
+}
 
 }  // namespace
 
@@ -179,12 +193,23 @@ std::string escape_html(std::string_view text) {
   out.reserve(text.size());
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '\'': out += "&#39;"; break;
-      case '"': out += "&#34;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;

@@ -81,9 +81,9 @@ struct Stmt {
   Position at;
   std::string_view text;
   Expr* target = nullptr;
-  Expr* value = nullptr;                       ///< printed, assigned, iterated over, called, or the filter of a block
-  Expr* test = nullptr;                        ///< the `if` of a for statement
-  std::vector<std::pair<Expr*, Body>> branches;  ///< of an if statement; a null condition is else
+  Expr* value = nullptr;                             ///< printed, assigned, iterated over, called, or the filter of a block
+  Expr* test = nullptr;                              ///< the `if` of a for statement
+  std::vector<std::pair<Expr*, Body>> branches;      ///< of an if statement; a null condition is else
   std::vector<std::pair<Expr*, Expr*>> assignments;  ///< of a with statement
   Body body;
   Body otherwise;

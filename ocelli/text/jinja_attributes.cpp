@@ -167,7 +167,8 @@ SliceBounds slice_bounds(Int size, const Value& start, const Value& stop, const 
 
 std::optional<Value> find_attribute(Runtime& runtime, const Value& object, std::string_view name) {
   switch (object.kind()) {
-    case Kind::kString: return string_method(runtime, object, name);
+    case Kind::kString:
+      return string_method(runtime, object, name);
     case Kind::kDict:
       if (name == "keys") return bind(runtime, name, object, dict_keys);
       if (name == "values") return bind(runtime, name, object, dict_values);
@@ -197,7 +198,8 @@ std::optional<Value> find_attribute(Runtime& runtime, const Value& object, std::
       const Value* found = object.as<NamespaceObject>().attributes.find(name);
       return found == nullptr ? std::nullopt : std::optional(*found);
     }
-    case Kind::kLoop: return object.as<LoopObject>().attribute(runtime, name);
+    case Kind::kLoop:
+      return object.as<LoopObject>().attribute(runtime, name);
     case Kind::kCycler:
       if (name == "next") return bind(runtime, name, object, cycler_next);
       if (name == "reset") return bind(runtime, name, object, cycler_reset);
@@ -206,7 +208,8 @@ std::optional<Value> find_attribute(Runtime& runtime, const Value& object, std::
     case Kind::kCallable:
       if (name == "name") return runtime.string(std::string(object.as<CallableObject>().name()));
       return std::nullopt;
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -237,7 +240,8 @@ Value get_slice(Runtime& runtime, const Value& object, const Value& start, const
   const Int size = length(runtime, object);
   const SliceBounds bounds = slice_bounds(size, start, stop, step);
   const auto each = [&](auto&& visit) {
-    for (Int i = bounds.start; bounds.step > 0 ? i < bounds.stop : i > bounds.stop; i += bounds.step) visit(static_cast<size_t>(i));
+    for (Int i = bounds.start; bounds.step > 0 ? i < bounds.stop : i > bounds.stop; i += bounds.step)
+      visit(static_cast<size_t>(i));
   };
   if (object.is(Kind::kRange)) {
     const auto& range = object.as<RangeObject>();

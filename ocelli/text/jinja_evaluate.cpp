@@ -11,21 +11,31 @@ bool is_link(const Expr& expr) {
     case ExprKind::kCall:
     case ExprKind::kFilter:
     case ExprKind::kTest:
-    case ExprKind::kBinary: return true;
-    default: return false;
+    case ExprKind::kBinary:
+      return true;
+    default:
+      return false;
   }
 }
 
 bool compares(Runtime& runtime, Comparison comparison, const Value& left, const Value& right) {
   switch (comparison) {
-    case Comparison::kEqual: return equal(runtime, left, right);
-    case Comparison::kNotEqual: return !equal(runtime, left, right);
-    case Comparison::kLess: return ordered(runtime, Order::kLess, left, right);
-    case Comparison::kLessEqual: return ordered(runtime, Order::kLessEqual, left, right);
-    case Comparison::kGreater: return ordered(runtime, Order::kGreater, left, right);
-    case Comparison::kGreaterEqual: return ordered(runtime, Order::kGreaterEqual, left, right);
-    case Comparison::kIn: return contains(runtime, right, left);
-    case Comparison::kNotIn: break;
+    case Comparison::kEqual:
+      return equal(runtime, left, right);
+    case Comparison::kNotEqual:
+      return !equal(runtime, left, right);
+    case Comparison::kLess:
+      return ordered(runtime, Order::kLess, left, right);
+    case Comparison::kLessEqual:
+      return ordered(runtime, Order::kLessEqual, left, right);
+    case Comparison::kGreater:
+      return ordered(runtime, Order::kGreater, left, right);
+    case Comparison::kGreaterEqual:
+      return ordered(runtime, Order::kGreaterEqual, left, right);
+    case Comparison::kIn:
+      return contains(runtime, right, left);
+    case Comparison::kNotIn:
+      break;
   }
   return !contains(runtime, right, left);
 }
@@ -36,30 +46,44 @@ Value Interpreter::evaluate(const Expr& expr, Scope& scope) {
   charge();
   at_ = expr.at;
   switch (expr.kind) {
-    case ExprKind::kLiteral: return expr.literal;
-    case ExprKind::kName: return evaluate_name(expr, scope);
-    case ExprKind::kCaptured: return captured_;
-    default: break;
+    case ExprKind::kLiteral:
+      return expr.literal;
+    case ExprKind::kName:
+      return evaluate_name(expr, scope);
+    case ExprKind::kCaptured:
+      return captured_;
+    default:
+      break;
   }
   const Nesting nesting(*this);
   if (is_link(expr)) return evaluate_chain(expr, scope);
   switch (expr.kind) {
-    case ExprKind::kTuple: return tuple(evaluate_all(expr.items, scope));
-    case ExprKind::kList: return list(evaluate_all(expr.items, scope));
-    case ExprKind::kDict: return evaluate_dict(expr, scope);
-    case ExprKind::kNot: return Value(!holds(*expr.left, scope));
-    case ExprKind::kNegate: return negate(*this, evaluate(*expr.left, scope));
+    case ExprKind::kTuple:
+      return tuple(evaluate_all(expr.items, scope));
+    case ExprKind::kList:
+      return list(evaluate_all(expr.items, scope));
+    case ExprKind::kDict:
+      return evaluate_dict(expr, scope);
+    case ExprKind::kNot:
+      return Value(!holds(*expr.left, scope));
+    case ExprKind::kNegate:
+      return negate(*this, evaluate(*expr.left, scope));
     case ExprKind::kPlus: {
       const Value value = evaluate(*expr.left, scope);
       const Value negated = negate(*this, value);
       return value.is(Kind::kBool) ? Value(value.integer()) : value.is(Kind::kFloat) ? value : negate(*this, negated);
     }
-    case ExprKind::kCompare: return evaluate_compare(expr, scope);
+    case ExprKind::kCompare:
+      return evaluate_compare(expr, scope);
     case ExprKind::kAnd:
-    case ExprKind::kOr: return evaluate_logic(expr, scope);
-    case ExprKind::kConcat: return evaluate_concat(expr, scope);
-    case ExprKind::kConditional: return evaluate_conditional(expr, scope);
-    default: fail("this can't be evaluated");
+    case ExprKind::kOr:
+      return evaluate_logic(expr, scope);
+    case ExprKind::kConcat:
+      return evaluate_concat(expr, scope);
+    case ExprKind::kConditional:
+      return evaluate_conditional(expr, scope);
+    default:
+      fail("this can't be evaluated");
   }
 }
 
@@ -82,8 +106,11 @@ Value Interpreter::evaluate_chain(const Expr& expr, Scope& scope) {
 
 Value Interpreter::evaluate_link(const Expr& expr, const Value& left, Scope& scope) {
   switch (expr.kind) {
-    case ExprKind::kAttribute: at_ = expr.at; return get_attribute(*this, left, expr.text);
-    case ExprKind::kItem: return evaluate_item(expr, left, scope);
+    case ExprKind::kAttribute:
+      at_ = expr.at;
+      return get_attribute(*this, left, expr.text);
+    case ExprKind::kItem:
+      return evaluate_item(expr, left, scope);
     case ExprKind::kBinary: {
       const Value right = evaluate(*expr.right, scope);
       at_ = expr.at;

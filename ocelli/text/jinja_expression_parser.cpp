@@ -78,7 +78,9 @@ void Parser::require_target(const Expr& target) const {
   }
 }
 
-Expr* Parser::parse_expression(bool with_condition) { return with_condition ? parse_conditional() : parse_or(); }
+Expr* Parser::parse_expression(bool with_condition) {
+  return with_condition ? parse_conditional() : parse_or();
+}
 
 Expr* Parser::parse_conditional() {
   const size_t known = unknown_.size();
@@ -238,8 +240,10 @@ Expr* Parser::parse_primary(bool with_attribute) {
       while (current().kind == TokenKind::kString) text += advance().text;
       return make_literal(at, string_literal(program_.keep(std::move(text))));
     }
-    case TokenKind::kInteger: return make_literal(at, Value(advance().integer));
-    case TokenKind::kFloat: return make_literal(at, Value(advance().number));
+    case TokenKind::kInteger:
+      return make_literal(at, Value(advance().integer));
+    case TokenKind::kFloat:
+      return make_literal(at, Value(advance().number));
     case TokenKind::kOperator:
       if (token.text == "(") {
         advance();
@@ -250,7 +254,8 @@ Expr* Parser::parse_primary(bool with_attribute) {
       if (token.text == "[") return parse_list();
       if (token.text == "{") return parse_dict();
       [[fallthrough]];
-    default: fail_unexpected("an expression");
+    default:
+      fail_unexpected("an expression");
   }
 }
 
@@ -414,8 +419,8 @@ Expr* Parser::parse_filter(Expr* input, bool starts_inline) {
     node->text = parse_dotted_name();
     node->filter = find_filter(node->text);
     if (node->filter == nullptr) {
-      const bool exists = std::find(std::begin(kUnsupportedFilters), std::end(kUnsupportedFilters), node->text) !=
-                          std::end(kUnsupportedFilters);
+      const bool exists =
+          std::find(std::begin(kUnsupportedFilters), std::end(kUnsupportedFilters), node->text) != std::end(kUnsupportedFilters);
       unknown_.emplace_back(node->at, exists ? fmt::format("the filter '{}' isn't supported", node->text)
                                              : fmt::format("there is no filter '{}'", node->text));
     }

@@ -80,12 +80,23 @@ std::string format_integer(Runtime& runtime, const Spec& spec, Int value) {
   switch (spec.type) {
     case 0:
     case 'd':
-    case 'n': digits = int_text(magnitude); break;
-    case 'b': digits = based_text(magnitude, 2, false), prefix = "0b"; break;
-    case 'o': digits = based_text(magnitude, 8, false), prefix = "0o"; break;
-    case 'x': digits = based_text(magnitude, 16, false), prefix = "0x"; break;
-    case 'X': digits = based_text(magnitude, 16, true), prefix = "0X"; break;
-    default: fail("format: an integer has no presentation '{}'", spec.type);
+    case 'n':
+      digits = int_text(magnitude);
+      break;
+    case 'b':
+      digits = based_text(magnitude, 2, false), prefix = "0b";
+      break;
+    case 'o':
+      digits = based_text(magnitude, 8, false), prefix = "0o";
+      break;
+    case 'x':
+      digits = based_text(magnitude, 16, false), prefix = "0x";
+      break;
+    case 'X':
+      digits = based_text(magnitude, 16, true), prefix = "0X";
+      break;
+    default:
+      fail("format: an integer has no presentation '{}'", spec.type);
   }
   return finish_number(runtime, spec, value < 0, spec.alternate ? prefix : "", digits);
 }
@@ -108,10 +119,17 @@ std::string format_double(Runtime& runtime, const Spec& spec, double value) {
     case 'f':
     case 'F':
     case 'g':
-    case 'G': digits = printf_double(magnitude, spec.type, precision, spec.alternate); break;
-    case 'n': digits = printf_double(magnitude, 'g', precision, spec.alternate); break;
-    case '%': digits = printf_double(magnitude * 100, 'f', precision, spec.alternate) + "%"; break;
-    default: fail("format: a float has no presentation '{}'", spec.type);
+    case 'G':
+      digits = printf_double(magnitude, spec.type, precision, spec.alternate);
+      break;
+    case 'n':
+      digits = printf_double(magnitude, 'g', precision, spec.alternate);
+      break;
+    case '%':
+      digits = printf_double(magnitude * 100, 'f', precision, spec.alternate) + "%";
+      break;
+    default:
+      fail("format: a float has no presentation '{}'", spec.type);
   }
   return finish_number(runtime, spec, std::signbit(value) && !std::isnan(value), "", digits);
 }
@@ -129,7 +147,9 @@ Int read_number(std::string_view text, size_t& i) {
   return value;
 }
 
-bool is_align(char c) { return c == '<' || c == '>' || c == '^' || c == '='; }
+bool is_align(char c) {
+  return c == '<' || c == '>' || c == '^' || c == '=';
+}
 
 Spec parse_spec(std::string_view text) {
   Spec spec;
@@ -388,16 +408,21 @@ class PercentFormatter {
       if (zero) spec.fill = "0", spec.align = '=';
     };
     switch (spec.type) {
-      case 's': return pad(runtime_, spec, cut(to_text(runtime_, value), spec.precision), 0, '>');
+      case 's':
+        return pad(runtime_, spec, cut(to_text(runtime_, value), spec.precision), 0, '>');
       case 'r':
-      case 'a': return pad(runtime_, spec, cut(to_repr(runtime_, value), spec.precision), 0, '>');
-      case 'c': return pad(runtime_, spec, character(value), 0, '>');
+      case 'a':
+        return pad(runtime_, spec, cut(to_repr(runtime_, value), spec.precision), 0, '>');
+      case 'c':
+        return pad(runtime_, spec, character(value), 0, '>');
       case 'd':
       case 'i':
       case 'u':
       case 'o':
       case 'x':
-      case 'X': zero_pad(); return integer(spec, value);
+      case 'X':
+        zero_pad();
+        return integer(spec, value);
       case 'e':
       case 'E':
       case 'f':
@@ -407,13 +432,15 @@ class PercentFormatter {
         if (!value.is_number()) fail("'%{}' needs a number, not {}", spec.type, type_name(value));
         zero_pad();
         return format_double(runtime_, spec, value.number());
-      default: fail("'%': unsupported conversion '{}'", spec.type);
+      default:
+        fail("'%': unsupported conversion '{}'", spec.type);
     }
   }
 
   std::string character(const Value& value) const {
     if (value.is_string() && count_code_points(value.text()) == 1) return std::string(value.text());
-    if (!value.is_integral() || value.integer() < 0 || value.integer() > 0x10FFFF) fail("'%c' needs a code point or one character");
+    if (!value.is_integral() || value.integer() < 0 || value.integer() > 0x10FFFF)
+      fail("'%c' needs a code point or one character");
     const auto point = static_cast<char32_t>(value.integer());
     if (point >= 0xD800 && point <= 0xDFFF) fail("'%c': U+{:X} is a surrogate", static_cast<uint32_t>(point));
     std::string out;

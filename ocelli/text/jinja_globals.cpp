@@ -135,9 +135,12 @@ class GlobalFunction final : public CallableObject {
 CallableObject* find_global(std::string_view name) {
   // Stateless, so one of each serves all renderings and threads.
   static std::array<GlobalFunction, 7> globals = {
-      GlobalFunction("range", range),       GlobalFunction("dict", make_dict),
-      GlobalFunction("namespace", make_namespace), GlobalFunction("cycler", cycler),
-      GlobalFunction("joiner", joiner),     GlobalFunction("raise_exception", raise_exception),
+      GlobalFunction("range", range),
+      GlobalFunction("dict", make_dict),
+      GlobalFunction("namespace", make_namespace),
+      GlobalFunction("cycler", cycler),
+      GlobalFunction("joiner", joiner),
+      GlobalFunction("raise_exception", raise_exception),
       GlobalFunction("strftime_now", strftime_now),
   };
   for (GlobalFunction& global : globals) {

@@ -81,9 +81,9 @@ class Interpreter final : public Runtime {
 
   const Program& program_;
   std::string out_;
-  Value captured_;    ///< what kCaptured stands for
-  Position at_;       ///< of what is being worked on: where an error is reported
-  int calls_ = 0;     ///< macros running inside each other
+  Value captured_;  ///< what kCaptured stands for
+  Position at_;     ///< of what is being worked on: where an error is reported
+  int calls_ = 0;   ///< macros running inside each other
 };
 
 }  // namespace ocelli::text::jinja

@@ -16,15 +16,30 @@ class Writer {
     runtime_.check_size(static_cast<Int>(out_.size()));
     const Runtime::Nesting nesting(runtime_);
     switch (value.kind()) {
-      case Kind::kNone: out_ += "null"; break;
-      case Kind::kBool: out_ += value.integer() != 0 ? "true" : "false"; break;
-      case Kind::kInt: out_ += int_text(value.integer()); break;
-      case Kind::kFloat: out_ += number_text(value.number()); break;
-      case Kind::kString: write_string(value.text()); break;
+      case Kind::kNone:
+        out_ += "null";
+        break;
+      case Kind::kBool:
+        out_ += value.integer() != 0 ? "true" : "false";
+        break;
+      case Kind::kInt:
+        out_ += int_text(value.integer());
+        break;
+      case Kind::kFloat:
+        out_ += number_text(value.number());
+        break;
+      case Kind::kString:
+        write_string(value.text());
+        break;
       case Kind::kList:
-      case Kind::kTuple: write_items(value.as<ListObject>().items); break;
-      case Kind::kDict: write_dict(value.as<DictObject>()); break;
-      default: fail("tojson: a {} isn't JSON serializable", type_name(value));
+      case Kind::kTuple:
+        write_items(value.as<ListObject>().items);
+        break;
+      case Kind::kDict:
+        write_dict(value.as<DictObject>());
+        break;
+      default:
+        fail("tojson: a {} isn't JSON serializable", type_name(value));
     }
   }
 
@@ -44,13 +59,27 @@ class Writer {
       const CodePoint point = code_point_at(text, offset);
       const auto value = static_cast<uint32_t>(point.value);
       switch (value) {
-        case '"': out_ += "\\\""; break;
-        case '\\': out_ += "\\\\"; break;
-        case '\n': out_ += "\\n"; break;
-        case '\r': out_ += "\\r"; break;
-        case '\t': out_ += "\\t"; break;
-        case '\f': out_ += "\\f"; break;
-        case '\b': out_ += "\\b"; break;
+        case '"':
+          out_ += "\\\"";
+          break;
+        case '\\':
+          out_ += "\\\\";
+          break;
+        case '\n':
+          out_ += "\\n";
+          break;
+        case '\r':
+          out_ += "\\r";
+          break;
+        case '\t':
+          out_ += "\\t";
+          break;
+        case '\f':
+          out_ += "\\f";
+          break;
+        case '\b':
+          out_ += "\\b";
+          break;
         default:
           if (value < 0x20 || (style_.ensure_ascii && value > 0x7E)) {
             write_escape(value);
@@ -98,12 +127,18 @@ class Writer {
 
   std::string key_text(const Value& key) const {
     switch (key.kind()) {
-      case Kind::kString: return std::string(key.text());
-      case Kind::kNone: return "null";
-      case Kind::kBool: return key.integer() != 0 ? "true" : "false";
-      case Kind::kInt: return int_text(key.integer());
-      case Kind::kFloat: return number_text(key.number());
-      default: fail("tojson: a key can't be a {}", type_name(key));
+      case Kind::kString:
+        return std::string(key.text());
+      case Kind::kNone:
+        return "null";
+      case Kind::kBool:
+        return key.integer() != 0 ? "true" : "false";
+      case Kind::kInt:
+        return int_text(key.integer());
+      case Kind::kFloat:
+        return number_text(key.number());
+      default:
+        fail("tojson: a key can't be a {}", type_name(key));
     }
   }
 
@@ -144,11 +179,16 @@ class Writer {
 Value from_json(Runtime& runtime, const OrderedJson& json) {
   const Runtime::Nesting nesting(runtime);
   switch (json.type()) {
-    case OrderedJson::value_t::boolean: return Value(json.get<bool>());
-    case OrderedJson::value_t::number_integer: return Value(static_cast<Int>(json.get<int64_t>()));
-    case OrderedJson::value_t::number_unsigned: return Value(static_cast<Int>(json.get<uint64_t>()));
-    case OrderedJson::value_t::number_float: return Value(json.get<double>());
-    case OrderedJson::value_t::string: return runtime.view(json.get_ref<const std::string&>());
+    case OrderedJson::value_t::boolean:
+      return Value(json.get<bool>());
+    case OrderedJson::value_t::number_integer:
+      return Value(static_cast<Int>(json.get<int64_t>()));
+    case OrderedJson::value_t::number_unsigned:
+      return Value(static_cast<Int>(json.get<uint64_t>()));
+    case OrderedJson::value_t::number_float:
+      return Value(json.get<double>());
+    case OrderedJson::value_t::string:
+      return runtime.view(json.get_ref<const std::string&>());
     case OrderedJson::value_t::array: {
       Values items;
       items.reserve(json.size());
@@ -163,8 +203,10 @@ Value from_json(Runtime& runtime, const OrderedJson& json) {
       }
       return Value(Kind::kDict, dict);
     }
-    case OrderedJson::value_t::null: return Value();
-    default: fail("chat template: a variable is of the JSON type {}, which has no value here", json.type_name());
+    case OrderedJson::value_t::null:
+      return Value();
+    default:
+      fail("chat template: a variable is of the JSON type {}, which has no value here", json.type_name());
   }
 }
 

@@ -268,21 +268,28 @@ class Lexer {
 
 }  // namespace
 
-std::vector<Token> tokenize(std::string_view source) { return Lexer(source).run(); }
+std::vector<Token> tokenize(std::string_view source) {
+  return Lexer(source).run();
+}
 
 std::string describe(const Token& token) {
   switch (token.kind) {
-    case TokenKind::kData: return "text";
+    case TokenKind::kData:
+      return "text";
     case TokenKind::kVariableBegin:
     case TokenKind::kVariableEnd:
     case TokenKind::kBlockBegin:
     case TokenKind::kBlockEnd:
     case TokenKind::kName:
-    case TokenKind::kOperator: return "'" + token.text + "'";
-    case TokenKind::kString: return "a string";
+    case TokenKind::kOperator:
+      return "'" + token.text + "'";
+    case TokenKind::kString:
+      return "a string";
     case TokenKind::kInteger:
-    case TokenKind::kFloat: return "the number " + token.text;
-    case TokenKind::kEnd: break;
+    case TokenKind::kFloat:
+      return "the number " + token.text;
+    case TokenKind::kEnd:
+      break;
   }
   return "the end of the template";
 }

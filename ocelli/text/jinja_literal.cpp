@@ -9,7 +9,9 @@
 namespace ocelli::text::jinja {
 namespace {
 
-bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_ascii_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 int digit_value(char c) {
   if (is_ascii_digit(c)) return c - '0';
@@ -73,10 +75,14 @@ std::optional<Int> parse_digits(std::string_view digits, int base, bool negative
 int prefix_base(std::string_view text) {
   if (text.size() < 2 || text[0] != '0') return 0;
   switch (text[1] | 0x20) {
-    case 'b': return 2;
-    case 'o': return 8;
-    case 'x': return 16;
-    default: return 0;
+    case 'b':
+      return 2;
+    case 'o':
+      return 8;
+    case 'x':
+      return 16;
+    default:
+      return 0;
   }
 }
 
@@ -106,7 +112,9 @@ size_t scan_integer(std::string_view text, size_t offset) {
   return text[offset] == '0' ? scan_based_digits(text, offset, 1) : scan_based_digits(text, offset, 10);
 }
 
-double parse_float_literal(std::string_view literal) { return to_double(without_underscores(literal)); }
+double parse_float_literal(std::string_view literal) {
+  return to_double(without_underscores(literal));
+}
 
 std::optional<Int> parse_integer_literal(std::string_view literal) {
   const std::string digits = without_underscores(literal);
@@ -182,21 +190,45 @@ std::string unescape_string(std::string_view body, Position at) {
     }
     const char c = body[++i];  // the lexer never ends a string on a single backslash
     switch (c) {
-      case '\n': break;
-      case 'n': out += '\n'; break;
-      case 't': out += '\t'; break;
-      case 'r': out += '\r'; break;
-      case 'a': out += '\a'; break;
-      case 'b': out += '\b'; break;
-      case 'f': out += '\f'; break;
-      case 'v': out += '\v'; break;
+      case '\n':
+        break;
+      case 'n':
+        out += '\n';
+        break;
+      case 't':
+        out += '\t';
+        break;
+      case 'r':
+        out += '\r';
+        break;
+      case 'a':
+        out += '\a';
+        break;
+      case 'b':
+        out += '\b';
+        break;
+      case 'f':
+        out += '\f';
+        break;
+      case 'v':
+        out += '\v';
+        break;
       case '\\':
       case '\'':
-      case '"': out += c; break;
-      case 'x': hex(i, 2); break;
-      case 'u': hex(i, 4); break;
-      case 'U': hex(i, 8); break;
-      case 'N': fail_at(at, "the escape \\N{{name}} isn't supported; write \\u and the number");
+      case '"':
+        out += c;
+        break;
+      case 'x':
+        hex(i, 2);
+        break;
+      case 'u':
+        hex(i, 4);
+        break;
+      case 'U':
+        hex(i, 8);
+        break;
+      case 'N':
+        fail_at(at, "the escape \\N{{name}} isn't supported; write \\u and the number");
       default:
         if (c >= '0' && c <= '7') {
           char32_t value = static_cast<char32_t>(c - '0');
@@ -213,7 +245,9 @@ std::string unescape_string(std::string_view body, Position at) {
   return out;
 }
 
-std::string int_text(Int value) { return fmt::format("{}", value); }
+std::string int_text(Int value) {
+  return fmt::format("{}", value);
+}
 
 std::string float_text(double value) {
   if (std::isnan(value)) return "nan";

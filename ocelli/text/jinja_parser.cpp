@@ -10,7 +10,9 @@ int Program::number_of(std::string_view name) {
   return entry->second;
 }
 
-void parse(std::vector<Token> tokens, int max_depth, Program& program) { Parser(std::move(tokens), max_depth, program).run(); }
+void parse(std::vector<Token> tokens, int max_depth, Program& program) {
+  Parser(std::move(tokens), max_depth, program).run();
+}
 
 Parser::Nesting::Nesting(Parser& parser) : parser_(parser) {
   if (++parser_.depth_ > parser_.max_depth_) {
@@ -156,7 +158,9 @@ Stmt* Parser::parse_if(Position at) {
 
 Stmt* Parser::parse_for(Position at) {
   Stmt* stmt = make(StmtKind::kFor, at);
+  ++loops_;  // the target counts as inside: it can't be named 'loop' either
   stmt->target = parse_target(false, "in");
+  --loops_;
   expect_name("in");
   stmt->value = parse_tuple(false, "recursive");
   if (skip_name("if")) stmt->test = parse_expression();

@@ -11,19 +11,45 @@ bool simple(Runtime&, const Value& input, const Arguments& arguments) {
   return Check(input);
 }
 
-bool is_defined(const Value& value) { return !value.is_undefined(); }
-bool is_undefined(const Value& value) { return value.is_undefined(); }
-bool is_none(const Value& value) { return value.is_none(); }
-bool is_boolean(const Value& value) { return value.is(Kind::kBool); }
-bool is_true(const Value& value) { return value.is(Kind::kBool) && value.integer() != 0; }
-bool is_false(const Value& value) { return value.is(Kind::kBool) && value.integer() == 0; }
-bool is_integer(const Value& value) { return value.is(Kind::kInt); }
-bool is_float(const Value& value) { return value.is(Kind::kFloat); }
-bool is_number(const Value& value) { return value.is_number(); }
-bool is_string(const Value& value) { return value.is_string(); }
-bool is_mapping(const Value& value) { return value.is(Kind::kDict); }
-bool is_sequence(const Value& value) { return has_length(value) && !value.is(Kind::kView) && !value.is(Kind::kLoop); }
-bool is_escaped(const Value& value) { return value.is_string() && value.as<StringObject>().markup; }
+bool is_defined(const Value& value) {
+  return !value.is_undefined();
+}
+bool is_undefined(const Value& value) {
+  return value.is_undefined();
+}
+bool is_none(const Value& value) {
+  return value.is_none();
+}
+bool is_boolean(const Value& value) {
+  return value.is(Kind::kBool);
+}
+bool is_true(const Value& value) {
+  return value.is(Kind::kBool) && value.integer() != 0;
+}
+bool is_false(const Value& value) {
+  return value.is(Kind::kBool) && value.integer() == 0;
+}
+bool is_integer(const Value& value) {
+  return value.is(Kind::kInt);
+}
+bool is_float(const Value& value) {
+  return value.is(Kind::kFloat);
+}
+bool is_number(const Value& value) {
+  return value.is_number();
+}
+bool is_string(const Value& value) {
+  return value.is_string();
+}
+bool is_mapping(const Value& value) {
+  return value.is(Kind::kDict);
+}
+bool is_sequence(const Value& value) {
+  return has_length(value) && !value.is(Kind::kView) && !value.is(Kind::kLoop);
+}
+bool is_escaped(const Value& value) {
+  return value.is_string() && value.as<StringObject>().markup;
+}
 /// Undefined has a __call__, which raises: Python's callable() says true.
 bool is_callable(const Value& value) {
   return value.is(Kind::kCallable) || value.is(Kind::kLoop) || value.is_undefined();

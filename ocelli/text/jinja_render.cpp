@@ -197,28 +197,39 @@ Interpreter::Flow Interpreter::execute(const Stmt& stmt, Scope& scope) {
       check_size(static_cast<Int>(out_.size() + stmt.text.size()));
       out_ += stmt.text;
       break;
-    case StmtKind::kPrint: print(evaluate(*stmt.value, scope)); break;
-    case StmtKind::kIf: return execute_if(stmt, scope);
+    case StmtKind::kPrint:
+      print(evaluate(*stmt.value, scope));
+      break;
+    case StmtKind::kIf:
+      return execute_if(stmt, scope);
     case StmtKind::kFor: {
       const Value items = evaluate(*stmt.value, scope);
       at_ = stmt.at;
       return run_loop(stmt, scope, items, 0);
     }
-    case StmtKind::kSet: assign(*stmt.target, evaluate(*stmt.value, scope), scope); break;
+    case StmtKind::kSet:
+      assign(*stmt.target, evaluate(*stmt.value, scope), scope);
+      break;
     case StmtKind::kSetBlock:
-    case StmtKind::kFilter: return execute_captured(stmt, scope);
+    case StmtKind::kFilter:
+      return execute_captured(stmt, scope);
     case StmtKind::kMacro:
       scope.set(stmt.name, Value(Kind::kCallable, make<Macro>(*this, *stmt.function, scope)));
       break;
-    case StmtKind::kCall: execute_call(stmt, scope); break;
+    case StmtKind::kCall:
+      execute_call(stmt, scope);
+      break;
     case StmtKind::kWith: {
       auto& inner = *make<Scope>(&scope);
       for (const auto& [target, value] : stmt.assignments) assign(*target, evaluate(*value, scope), inner);
       return execute(stmt.body, inner);
     }
-    case StmtKind::kScope: return execute(stmt.body, *make<Scope>(&scope));
-    case StmtKind::kBreak: return Flow::kBreak;
-    case StmtKind::kContinue: return Flow::kContinue;
+    case StmtKind::kScope:
+      return execute(stmt.body, *make<Scope>(&scope));
+    case StmtKind::kBreak:
+      return Flow::kBreak;
+    case StmtKind::kContinue:
+      return Flow::kContinue;
   }
   return Flow::kNext;
 }
@@ -253,7 +264,9 @@ void Interpreter::execute_call(const Stmt& stmt, Scope& scope) {
   print(call(*this, callee, arguments));
 }
 
-void Interpreter::print(const Value& value) { append_text(*this, value, out_); }
+void Interpreter::print(const Value& value) {
+  append_text(*this, value, out_);
+}
 
 std::string Interpreter::capture(const Body& body, Scope& scope, Flow& flow) {
   // On an error the outer text is lost with the rendering, so there is nothing to put back.

@@ -75,11 +75,21 @@ void append_repr(Runtime& runtime, const Value& value, std::string& out) {
   runtime.check_size(static_cast<Int>(out.size()));
   const Runtime::Nesting nesting(runtime);
   switch (value.kind()) {
-    case Kind::kUndefined: out += "Undefined"; break;
-    case Kind::kNone: out += "None"; break;
-    case Kind::kBool: out += value.integer() != 0 ? "True" : "False"; break;
-    case Kind::kInt: out += int_text(value.integer()); break;
-    case Kind::kFloat: out += float_text(value.number()); break;
+    case Kind::kUndefined:
+      out += "Undefined";
+      break;
+    case Kind::kNone:
+      out += "None";
+      break;
+    case Kind::kBool:
+      out += value.integer() != 0 ? "True" : "False";
+      break;
+    case Kind::kInt:
+      out += int_text(value.integer());
+      break;
+    case Kind::kFloat:
+      out += float_text(value.number());
+      break;
     case Kind::kString: {
       runtime.charge_scan(value.text().size());
       const bool markup = value.as<StringObject>().markup;
@@ -98,14 +108,18 @@ void append_repr(Runtime& runtime, const Value& value, std::string& out) {
       append_items(runtime, value.as<ListObject>().items, out);
       out += value.as<ListObject>().items.size() == 1 ? ",)" : ")";
       break;
-    case Kind::kDict: append_dict(runtime, value.as<DictObject>(), out); break;
+    case Kind::kDict:
+      append_dict(runtime, value.as<DictObject>(), out);
+      break;
     case Kind::kView:
       out += value.as<ViewObject>().type_name;
       out += "([";
       append_items(runtime, value.as<ViewObject>().items, out);
       out += "])";
       break;
-    case Kind::kRange: append_range(value.as<RangeObject>(), out); break;
+    case Kind::kRange:
+      append_range(value.as<RangeObject>(), out);
+      break;
     case Kind::kNamespace:
       out += "<Namespace ";
       append_dict(runtime, value.as<NamespaceObject>().attributes, out);
@@ -116,9 +130,13 @@ void append_repr(Runtime& runtime, const Value& value, std::string& out) {
       append_repr(runtime, value.as<LoopObject>().attribute(runtime, "index"), out);
       out += "/" + int_text(value.as<LoopObject>().length(runtime)) + ">";
       break;
-    case Kind::kCallable: out += fmt::format("<function {}>", value.as<CallableObject>().name()); break;
+    case Kind::kCallable:
+      out += fmt::format("<function {}>", value.as<CallableObject>().name());
+      break;
     case Kind::kIterator:
-    case Kind::kCycler: out += fmt::format("<{} object>", type_name(value)); break;
+    case Kind::kCycler:
+      out += fmt::format("<{} object>", type_name(value));
+      break;
   }
 }
 

@@ -27,6 +27,8 @@ void Runtime::fail_steps() const {
   fail("the template took more than {} steps (max_steps); it loops too long", limits_.max_steps);
 }
 
-void Runtime::fail_nesting() const { fail("values or calls nest deeper than {} levels", kMaxNesting); }
+void Runtime::fail_nesting() const {
+  fail("values or calls nest deeper than {} levels", kMaxNesting);
+}
 
 }  // namespace ocelli::text::jinja

@@ -49,9 +49,7 @@ class Runtime {
   Value view(std::string_view text) { return Value(Kind::kString, heap_.make<StringObject>(text, false)); }
   Value list(Values items) { return sequence(Kind::kList, std::move(items)); }
   Value tuple(Values items) { return sequence(Kind::kTuple, std::move(items)); }
-  Value undefined(std::string message) {
-    return Value(Kind::kUndefined, make<UndefinedObject>(std::move(message)));
-  }
+  Value undefined(std::string message) { return Value(Kind::kUndefined, make<UndefinedObject>(std::move(message))); }
 
   template <typename T, typename... Args>
   T* make(Args&&... args) {

@@ -116,7 +116,8 @@ Value endswith(Runtime&, std::string_view text, const Arguments& arguments) {
   return any_affix("endswith()", text, arguments, [](std::string_view t, std::string_view a) { return t.ends_with(a); });
 }
 
-Value strip_with(Runtime& runtime, std::string_view name, std::string_view text, const Arguments& arguments, bool left, bool right) {
+Value strip_with(Runtime& runtime, std::string_view name, std::string_view text, const Arguments& arguments, bool left,
+                 bool right) {
   const Bound bound(name, arguments, {"/chars"});
   if (bound.is_set(0)) {
     const std::string_view characters = bound.text(0, {});
@@ -290,8 +291,12 @@ template <bool (*Test)(char32_t)>
 bool non_empty_all(std::string_view text) {
   return !text.empty() && all_of(text, Test);
 }
-bool is_alnum(char32_t value) { return is_alpha(value) || is_decimal(value) || is_digit(value) || is_numeric(value); }
-bool all_printable(std::string_view text) { return all_of(text, is_printable); }
+bool is_alnum(char32_t value) {
+  return is_alpha(value) || is_decimal(value) || is_digit(value) || is_numeric(value);
+}
+bool all_printable(std::string_view text) {
+  return all_of(text, is_printable);
+}
 bool all_ascii(std::string_view text) {
   return all_of(text, [](char32_t value) { return value < 0x80; });
 }

@@ -11,8 +11,8 @@ size_t line_end_at(std::string_view text, size_t offset) {
   if (text[offset] == '\r') return offset + 1 < text.size() && text[offset + 1] == '\n' ? 2 : 1;
   const CodePoint point = code_point_at(text, offset);
   const char32_t value = point.value;
-  const bool ends = (value >= 0x0A && value <= 0x0C) || (value >= 0x1C && value <= 0x1E) || value == 0x85 || value == 0x2028 ||
-                    value == 0x2029;
+  const bool ends =
+      (value >= 0x0A && value <= 0x0C) || (value >= 0x1C && value <= 0x1E) || value == 0x85 || value == 0x2028 || value == 0x2029;
   return ends ? point.bytes : 0;
 }
 

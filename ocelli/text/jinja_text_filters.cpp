@@ -10,7 +10,9 @@
 namespace ocelli::text::jinja::filters {
 namespace {
 
-bool is_markup(const Value& value) { return value.is_string() && value.as<StringObject>().markup; }
+bool is_markup(const Value& value) {
+  return value.is_string() && value.as<StringObject>().markup;
+}
 
 /// soft_str(): Markup stays what it is.
 Value soft_string(Runtime& runtime, const Value& value) {
@@ -179,7 +181,8 @@ Value wordcount(Runtime& runtime, const Value& input, const Arguments& arguments
 }
 
 Value format(Runtime& runtime, const Value& input, const Arguments& arguments) {
-  if (!arguments.positional.empty() && !arguments.keywords.empty()) fail("format takes positional or keyword arguments, not both");
+  if (!arguments.positional.empty() && !arguments.keywords.empty())
+    fail("format takes positional or keyword arguments, not both");
   const Value text = soft_string(runtime, input);
   if (arguments.keywords.empty()) {
     return runtime.string(percent_format(runtime, text.text(), runtime.tuple(arguments.positional)));

@@ -7,30 +7,47 @@ namespace {
 
 constexpr char32_t kByteBase = 0xDC00;  // an undecodable byte b stands as kByteBase + b
 
-utf8proc_category_t category(char32_t value) { return utf8proc_category(static_cast<utf8proc_int32_t>(value)); }
+utf8proc_category_t category(char32_t value) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(value));
+}
 
-bool is_cased_upper(char32_t value) { return category(value) == UTF8PROC_CATEGORY_LU; }
-bool is_cased_title(char32_t value) { return category(value) == UTF8PROC_CATEGORY_LT; }
+bool is_cased_upper(char32_t value) {
+  return category(value) == UTF8PROC_CATEGORY_LU;
+}
+bool is_cased_title(char32_t value) {
+  return category(value) == UTF8PROC_CATEGORY_LT;
+}
 bool is_cased_lower(char32_t value) {
   // Other_Lowercase outside Ll: the ordinal indicators, modifier letters, small Roman numerals and circled letters.
   return category(value) == UTF8PROC_CATEGORY_LL || value == 0xAA || value == 0xBA || (value >= 0x2B0 && value <= 0x2B8) ||
          (value >= 0x2170 && value <= 0x217F) || (value >= 0x24D0 && value <= 0x24E9);
 }
-bool is_cased(char32_t value) { return is_cased_upper(value) || is_cased_lower(value) || is_cased_title(value); }
+bool is_cased(char32_t value) {
+  return is_cased_upper(value) || is_cased_lower(value) || is_cased_title(value);
+}
 
 /// utf8proc maps one code point to one; these are the common characters whose upper case is longer.
 std::string_view long_upper(char32_t value) {
   switch (value) {
-    case 0xDF: return "SS";
-    case 0x149: return "\xCA\xBCN";
-    case 0xFB00: return "FF";
-    case 0xFB01: return "FI";
-    case 0xFB02: return "FL";
-    case 0xFB03: return "FFI";
-    case 0xFB04: return "FFL";
+    case 0xDF:
+      return "SS";
+    case 0x149:
+      return "\xCA\xBCN";
+    case 0xFB00:
+      return "FF";
+    case 0xFB01:
+      return "FI";
+    case 0xFB02:
+      return "FL";
+    case 0xFB03:
+      return "FFI";
+    case 0xFB04:
+      return "FFL";
     case 0xFB05:
-    case 0xFB06: return "ST";
-    default: return {};
+    case 0xFB06:
+      return "ST";
+    default:
+      return {};
   }
 }
 
@@ -181,8 +198,10 @@ bool is_printable(char32_t value) {
     case UTF8PROC_CATEGORY_CN:
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP:
-    case UTF8PROC_CATEGORY_ZS: return false;
-    default: return true;
+    case UTF8PROC_CATEGORY_ZS:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -191,7 +210,9 @@ bool is_alpha(char32_t value) {
   return kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_LO;
 }
 
-bool is_decimal(char32_t value) { return category(value) == UTF8PROC_CATEGORY_ND; }
+bool is_decimal(char32_t value) {
+  return category(value) == UTF8PROC_CATEGORY_ND;
+}
 
 bool is_digit(char32_t value) {
   // Numeric_Type=Digit beside Nd: superscripts, subscripts, circled and parenthesised digits.
@@ -218,8 +239,12 @@ size_t space_bytes_at(std::string_view text, size_t offset) {
   return is_space(point.value) ? point.bytes : 0;
 }
 
-std::string_view strip_left(std::string_view text) { return strip_left_if(text, is_space); }
-std::string_view strip_right(std::string_view text) { return strip_right_if(text, is_space); }
+std::string_view strip_left(std::string_view text) {
+  return strip_left_if(text, is_space);
+}
+std::string_view strip_right(std::string_view text) {
+  return strip_right_if(text, is_space);
+}
 std::string_view strip_left(std::string_view text, std::string_view characters) {
   return strip_left_if(text, [&](char32_t value) { return contains(characters, value); });
 }

@@ -43,7 +43,7 @@ std::string_view strip_right(std::string_view text, std::string_view characters)
 
 std::string to_upper(std::string_view text);
 std::string to_lower(std::string_view text);
-std::string to_title(std::string_view text);       ///< `str.title()`
+std::string to_title(std::string_view text);        ///< `str.title()`
 std::string to_capitalized(std::string_view text);  ///< `str.capitalize()`
 std::string to_swapped_case(std::string_view text);
 /// `str.isupper()` and `str.islower()`: at least one cased character, and none of the other case.

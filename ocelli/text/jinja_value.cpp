@@ -11,7 +11,9 @@ namespace {
 constexpr size_t kNotFound = static_cast<size_t>(-1);
 constexpr size_t kIndexedFrom = 16;  // entries; below, a scan is faster than a hash
 
-bool is_sequence(const Value& value) { return value.is(Kind::kList) || value.is(Kind::kTuple); }
+bool is_sequence(const Value& value) {
+  return value.is(Kind::kList) || value.is(Kind::kTuple);
+}
 
 bool equal_numbers(const Value& left, const Value& right) {
   if (left.is_integral() && right.is_integral()) return left.integer() == right.integer();
@@ -30,10 +32,14 @@ bool equal_dicts(Runtime& runtime, const DictObject& left, const DictObject& rig
 template <typename T>
 bool holds(Order order, const T& left, const T& right) {
   switch (order) {
-    case Order::kLess: return left < right;
-    case Order::kLessEqual: return left <= right;
-    case Order::kGreater: return left > right;
-    case Order::kGreaterEqual: break;
+    case Order::kLess:
+      return left < right;
+    case Order::kLessEqual:
+      return left <= right;
+    case Order::kGreater:
+      return left > right;
+    case Order::kGreaterEqual:
+      break;
   }
   return left >= right;
 }
@@ -131,22 +137,38 @@ class LoopIterator final : public IteratorObject {
 
 std::string_view type_name(const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined: return "Undefined";
-    case Kind::kNone: return "NoneType";
-    case Kind::kBool: return "bool";
-    case Kind::kInt: return "int";
-    case Kind::kFloat: return "float";
-    case Kind::kString: return "str";
-    case Kind::kList: return "list";
-    case Kind::kTuple: return "tuple";
-    case Kind::kDict: return "dict";
-    case Kind::kView: return value.as<ViewObject>().type_name;
-    case Kind::kRange: return "range";
-    case Kind::kIterator: return "generator";
-    case Kind::kNamespace: return "namespace";
-    case Kind::kLoop: return "LoopContext";
-    case Kind::kCallable: return "function";
-    case Kind::kCycler: break;
+    case Kind::kUndefined:
+      return "Undefined";
+    case Kind::kNone:
+      return "NoneType";
+    case Kind::kBool:
+      return "bool";
+    case Kind::kInt:
+      return "int";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kString:
+      return "str";
+    case Kind::kList:
+      return "list";
+    case Kind::kTuple:
+      return "tuple";
+    case Kind::kDict:
+      return "dict";
+    case Kind::kView:
+      return value.as<ViewObject>().type_name;
+    case Kind::kRange:
+      return "range";
+    case Kind::kIterator:
+      return "generator";
+    case Kind::kNamespace:
+      return "namespace";
+    case Kind::kLoop:
+      return "LoopContext";
+    case Kind::kCallable:
+      return "function";
+    case Kind::kCycler:
+      break;
   }
   return "Cycler";
 }
@@ -204,12 +226,17 @@ void DictObject::set(Runtime& runtime, const Value& key, const Value& value) {
 bool truth(Runtime& runtime, const Value& value) {
   switch (value.kind()) {
     case Kind::kUndefined:
-    case Kind::kNone: return false;
+    case Kind::kNone:
+      return false;
     case Kind::kBool:
-    case Kind::kInt: return value.integer() != 0;
-    case Kind::kFloat: return value.number() != 0;
-    case Kind::kString: return !value.text().empty();
-    default: return !has_length(value) || length(runtime, value) != 0;
+    case Kind::kInt:
+      return value.integer() != 0;
+    case Kind::kFloat:
+      return value.number() != 0;
+    case Kind::kString:
+      return !value.text().empty();
+    default:
+      return !has_length(value) || length(runtime, value) != 0;
   }
 }
 
@@ -219,12 +246,14 @@ bool equal(Runtime& runtime, const Value& left, const Value& right) {
   if (left.kind() != right.kind()) return false;
   switch (left.kind()) {
     case Kind::kUndefined:
-    case Kind::kNone: return true;
+    case Kind::kNone:
+      return true;
     case Kind::kString:
       if (left.text().size() != right.text().size()) return false;
       runtime.charge_scan(left.text().size());
       return left.text() == right.text();
-    default: break;
+    default:
+      break;
   }
   if (left.object() == right.object()) return true;
   const Runtime::Nesting nesting(runtime);
@@ -307,39 +336,61 @@ bool has_length(const Value& value) {
     case Kind::kDict:
     case Kind::kView:
     case Kind::kRange:
-    case Kind::kLoop: return true;
-    default: return false;
+    case Kind::kLoop:
+      return true;
+    default:
+      return false;
   }
 }
 
 Int length(Runtime& runtime, const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined: return 0;
-    case Kind::kString: runtime.charge_scan(value.text().size()); return static_cast<Int>(count_code_points(value.text()));
+    case Kind::kUndefined:
+      return 0;
+    case Kind::kString:
+      runtime.charge_scan(value.text().size());
+      return static_cast<Int>(count_code_points(value.text()));
     case Kind::kList:
-    case Kind::kTuple: return static_cast<Int>(value.as<ListObject>().items.size());
-    case Kind::kDict: return static_cast<Int>(value.as<DictObject>().items.size());
-    case Kind::kView: return static_cast<Int>(value.as<ViewObject>().items.size());
-    case Kind::kRange: return value.as<RangeObject>().size();
-    case Kind::kLoop: return value.as<LoopObject>().length(runtime);
-    default: fail("a {} has no length", type_name(value));
+    case Kind::kTuple:
+      return static_cast<Int>(value.as<ListObject>().items.size());
+    case Kind::kDict:
+      return static_cast<Int>(value.as<DictObject>().items.size());
+    case Kind::kView:
+      return static_cast<Int>(value.as<ViewObject>().items.size());
+    case Kind::kRange:
+      return value.as<RangeObject>().size();
+    case Kind::kLoop:
+      return value.as<LoopObject>().length(runtime);
+    default:
+      fail("a {} has no length", type_name(value));
   }
 }
 
-bool is_iterable(const Value& value) { return has_length(value) || value.is(Kind::kIterator); }
+bool is_iterable(const Value& value) {
+  return has_length(value) || value.is(Kind::kIterator);
+}
 
 IteratorObject& iterate(Runtime& runtime, const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined: return *runtime.make<EmptyIterator>();
-    case Kind::kString: return *runtime.make<StringIterator>(value.text());
+    case Kind::kUndefined:
+      return *runtime.make<EmptyIterator>();
+    case Kind::kString:
+      return *runtime.make<StringIterator>(value.text());
     case Kind::kList:
-    case Kind::kTuple: return *runtime.make<ValuesIterator>(value.as<ListObject>().items);
-    case Kind::kDict: return *runtime.make<KeysIterator>(value.as<DictObject>());
-    case Kind::kView: return *runtime.make<ValuesIterator>(value.as<ViewObject>().items);
-    case Kind::kRange: return *runtime.make<RangeIterator>(value.as<RangeObject>());
-    case Kind::kIterator: return value.as<IteratorObject>();
-    case Kind::kLoop: return *runtime.make<LoopIterator>(value.as<LoopObject>(), value);
-    default: fail("a {} can't be iterated over", type_name(value));
+    case Kind::kTuple:
+      return *runtime.make<ValuesIterator>(value.as<ListObject>().items);
+    case Kind::kDict:
+      return *runtime.make<KeysIterator>(value.as<DictObject>());
+    case Kind::kView:
+      return *runtime.make<ValuesIterator>(value.as<ViewObject>().items);
+    case Kind::kRange:
+      return *runtime.make<RangeIterator>(value.as<RangeObject>());
+    case Kind::kIterator:
+      return value.as<IteratorObject>();
+    case Kind::kLoop:
+      return *runtime.make<LoopIterator>(value.as<LoopObject>(), value);
+    default:
+      fail("a {} can't be iterated over", type_name(value));
   }
 }
 

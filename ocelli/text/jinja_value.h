@@ -24,9 +24,9 @@ enum class Kind : uint8_t {
   kList,
   kTuple,
   kDict,
-  kView,       ///< dict.keys(), values(), items()
+  kView,  ///< dict.keys(), values(), items()
   kRange,
-  kIterator,   ///< a generator: read once
+  kIterator,  ///< a generator: read once
   kNamespace,
   kLoop,
   kCallable,
@@ -161,7 +161,9 @@ struct LoopObject : CallableObject {
   virtual Int length(Runtime& runtime) = 0;
 };
 
-inline std::string_view Value::text() const { return as<StringObject>().view; }
+inline std::string_view Value::text() const {
+  return as<StringObject>().view;
+}
 
 /// Python's name of the type.
 std::string_view type_name(const Value& value);

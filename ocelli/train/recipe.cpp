@@ -153,6 +153,37 @@ std::map<std::string, double> read_rates(TableReader& table, const std::map<std:
   return rates;
 }
 
+/// A list of names, or a table of names and weights.
+std::map<std::string, double> read_stage_data(TableReader& table, const std::vector<DataRecipe>& sources) {
+  std::map<std::string, double> known, out;
+  std::vector<std::string> names;
+  for (const DataRecipe& source : sources) {
+    known[source.options.name] = source.weight;
+    names.push_back(source.options.name);
+  }
+  const toml::node* node = table.node("data");
+  if (node == nullptr) return known;
+  if (node->is_table()) {
+    TableReader weights = table.table("data");
+    for (const std::string& name : names) {
+      if (weights.has(name)) out[name] = weights.number(name, 1.0, 1e-9, 1e6);
+    }
+    weights.finish();
+  } else {
+    for (const std::string& name : table.strings("data", {})) {
+      const auto found = known.find(name);
+      if (found == known.end()) {
+        const std::string near = nearest(name, names);
+        table.wrong("data", fmt::format("names \"{}\", which no [[data]] is called{}", name,
+                                        near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+      }
+      out.insert(*found);
+    }
+  }
+  if (out.empty()) table.wrong("data", "names no source");
+  return out;
+}
+
 /// What [train] gives as defaults and each [[stage]] may set.
 void read_stage_keys(TableReader& table, StageRecipe& stage) {
   stage.learning_rate = read_rates(table, stage.learning_rate);
@@ -221,6 +252,7 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
       source.options.name = table.string("name", source.options.path.stem().string());
       source.options.format = table.choice("format", "llava", {"llava"});
       source.options.images = table.string("images", "");
+      source.question_types = table.strings("question_types", {});
       source.weight = table.number("weight", 1.0, 1e-9, 1e6);
       table.finish();
       if (std::find(sources.begin(), sources.end(), source.options.name) != sources.end()) {
@@ -246,13 +278,7 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
           table.wrong("train", fmt::format("names \"{}\"; known parts are vision, connector, decoder", part));
         }
       }
-      stage.data = table.strings("data", sources);
-      for (const std::string& source : stage.data) {
-        if (std::find(sources.begin(), sources.end(), source) != sources.end()) continue;
-        const std::string near = nearest(source, sources);
-        table.wrong("data", fmt::format("names \"{}\", which no [[data]] is called{}", source,
-                                        near.empty() ? "" : "; did you mean \"" + near + "\"?"));
-      }
+      stage.data = read_stage_data(table, recipe.data);
       read_stage_keys(table, stage);
       table.finish();
       recipe.stages.push_back(std::move(stage));
@@ -260,7 +286,7 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
   } else {
     StageRecipe stage = defaults;
     stage.name = "train";
-    stage.data = sources;
+    for (const DataRecipe& source : recipe.data) stage.data[source.options.name] = source.weight;
     recipe.stages.push_back(std::move(stage));
   }
   top.finish();
@@ -348,6 +374,7 @@ std::string Recipe::to_toml() const {
                             {"format", source.options.format},
                             {"path", source.options.path.string()},
                             {"images", source.options.images.string()},
+                            {"question_types", source.question_types},
                             {"weight", source.weight}});
   }
   root["stage"] = Json::array();

@@ -32,13 +32,14 @@ struct TokenizerRecipe {
 
 struct DataRecipe {
   data::DatasetOptions options;
+  std::vector<std::string> question_types;  ///< only independent questions of these types; empty: everything
   double weight = 1.0;         ///< passes over the source in one epoch
 };
 
 struct StageRecipe {
   std::string name;
   std::vector<std::string> train = {"vision", "connector", "decoder"};  ///< parts whose weights change
-  std::vector<std::string> data;                 ///< names of sources, default all
+  std::map<std::string, double> data;            ///< sources and their weights in this stage; default: all, each with its own
   std::map<std::string, double> learning_rate;   ///< by part
   int64_t batch_size = 32;                       ///< conversations or independent questions per optimizer step
   int64_t gradient_accumulation_steps = 1;       ///< passes a step is cut into

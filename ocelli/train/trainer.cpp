@@ -16,6 +16,7 @@
 #include "ocelli/base/version.h"
 #include "ocelli/data/batch.h"
 #include "ocelli/data/loader.h"
+#include "ocelli/data/question_filter.h"
 #include "ocelli/kernels/dispatch.h"
 #include "ocelli/nn/cross_entropy.h"
 #include "ocelli/nn/memory.h"
@@ -74,6 +75,7 @@ class Trainer {
 
  private:
   void open_sources();
+  data::Mixture mixture_of(size_t stage) const;
   std::optional<fs::path> checkpoint_to_resume();
   void run_stage(size_t index, const std::optional<fs::path>& resumed);
   std::vector<SamplePointer> next_step(StageRun& stage, data::Loader& loader);
@@ -106,7 +108,11 @@ class Trainer {
 };
 
 void Trainer::open_sources() {
-  for (const DataRecipe& source : recipe_.data) sources_[source.options.name] = data::open_dataset(source.options);
+  for (const DataRecipe& source : recipe_.data) {
+    auto dataset = data::open_dataset(source.options);
+    if (!source.question_types.empty()) dataset = std::make_shared<data::QuestionFilter>(std::move(dataset), source.question_types);
+    sources_[source.options.name] = std::move(dataset);
+  }
 }
 
 int64_t Trainer::count_steps(const StageRecipe& stage, const data::Mixture& mixture) const {
@@ -128,6 +134,12 @@ int64_t Trainer::count_steps(const StageRecipe& stage, const data::Mixture& mixt
     samples += static_cast<double>(counted) / static_cast<double>(read) * source.weight * static_cast<double>(size);
   }
   return std::max<int64_t>(1, std::llround(samples * stage.num_epochs / static_cast<double>(stage.batch_size)));
+}
+
+data::Mixture Trainer::mixture_of(size_t stage) const {
+  std::vector<data::Mixture::Source> parts;
+  for (const auto& [name, weight] : recipe_.stages[stage].data) parts.push_back({sources_.at(name), weight});
+  return {std::move(parts), recipe_.seed + stage};  // each stage has an order of its own
 }
 
 std::optional<fs::path> Trainer::checkpoint_to_resume() {
@@ -176,12 +188,7 @@ TrainResult Trainer::run() {
 
   int64_t total = 0;
   for (const StageRecipe& stage : recipe_.stages) {
-    std::vector<data::Mixture::Source> parts;
-    for (const DataRecipe& source : recipe_.data) {
-      if (std::find(stage.data.begin(), stage.data.end(), source.options.name) == stage.data.end()) continue;
-      parts.push_back({sources_.at(source.options.name), source.weight});
-    }
-    planned_steps_.push_back(count_steps(stage, data::Mixture(std::move(parts), recipe_.seed)));
+    planned_steps_.push_back(count_steps(stage, mixture_of(planned_steps_.size())));
     total += planned_steps_.back();
   }
   if (options_.max_steps > 0) total = std::min(total, options_.max_steps);
@@ -214,13 +221,7 @@ bool Trainer::must_stop() const {
 
 void Trainer::run_stage(size_t index, const std::optional<fs::path>& resumed) {
   const StageRecipe& recipe = recipe_.stages[index];
-  std::vector<data::Mixture::Source> parts;
-  for (const DataRecipe& source : recipe_.data) {
-    if (std::find(recipe.data.begin(), recipe.data.end(), source.options.name) == recipe.data.end()) continue;
-    parts.push_back({sources_.at(source.options.name), source.weight});
-  }
-  // Each stage has an order of its own.
-  StageRun stage{recipe, data::Mixture(std::move(parts), recipe_.seed + index), Optimizer(*assembled_.model, recipe), planned_steps_[index]};
+  StageRun stage{recipe, mixture_of(index), Optimizer(*assembled_.model, recipe), planned_steps_[index]};
   if (resumed && state_.optimizer_steps > 0) restore_optimizer(*resumed, stage.optimizer, state_);
 
   const data::SampleEncoder encoder(
@@ -356,7 +357,8 @@ void Trainer::add_flops(const data::Batch& batch, const std::vector<SamplePointe
     for (int64_t i = 0; i < tiling.count(); ++i) pictures.tiles.emplace_back(tiling.tile_height, tiling.tile_width);
   }
   if (assembled_.model->has_pictures()) {
-    for (const auto& [part, cost] : assembled_.model->cost(pictures).rows()) {
+    const Ledger ledger = assembled_.model->cost(pictures);
+    for (const auto& [part, cost] : ledger.rows()) {
       if (part == "vision_tower") state_.flops += cost.flops * (trains(stage, "vision") ? 3 : 1);
       if (part == "connector") state_.flops += cost.flops * (trains(stage, "connector") ? 3 : trains(stage, "vision") ? 2 : 1);
     }

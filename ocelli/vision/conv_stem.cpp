@@ -144,8 +144,8 @@ ConvStem::ConvStem(const VisionConfig& config) : config_(config) {
     layer->register_module("conv", conv);
     layer->register_module("norm", norm);
     Layer parts;
-    // Uniform with bound 1 / sqrt(fan in): torch's default for convolutions.
-    parts.conv_weight = conv->declare("weight", {out, in, 3, 3}, nn::Init::uniform(1.0 / std::sqrt(static_cast<double>(in * 9))));
+    // He et al., arXiv:1502.01852, by what leaves the layer.
+    parts.conv_weight = conv->declare("weight", {out, in, 3, 3}, nn::Init::normal(std::sqrt(2.0 / static_cast<double>(out * 9))));
     parts.weight = norm->declare("weight", {out}, nn::Init::ones());
     parts.bias = norm->declare("bias", {out}, nn::Init::zeros());
     parts.running_mean = norm->declare_buffer("running_mean", {out}, nn::Init::zeros());

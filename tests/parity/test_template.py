@@ -76,6 +76,10 @@ def test_snippets(tmp_path):
     assert not found, f"{len(found)} differ:\n" + "\n".join(found)
 
 
+def test_there_are_enough_snippets():
+    assert len(snippets()) >= 800
+
+
 def test_published_styles(tmp_path):
     cases = list(conversations())
     assert len(cases) >= 400

@@ -1,0 +1,126 @@
+#include <ATen/Parallel.h>
+
+#include <charconv>
+#include <cstdio>
+
+#include "ocelli/base/error.h"
+#include "ocelli/cli/common.h"
+#include "ocelli/cli/verbs.h"
+#include "ocelli/model/load.h"
+#include "ocelli/report/format.h"
+#include "ocelli/report/table.h"
+#include "ocelli/train/assemble.h"
+#include "ocelli/train/recipe.h"
+
+namespace ocelli::cli {
+namespace {
+
+struct ExplainOptions {
+  std::string target;
+  std::vector<std::string> images;
+  int64_t text_tokens = 64;
+  double gmacs = 0;
+  bool json = false;
+  RunOptions run;
+};
+
+/// `640x480` as width and height.
+std::pair<int64_t, int64_t> size_of_picture(const std::string& text) {
+  int64_t width = 0, height = 0;
+  const size_t cross = text.find_first_of("xX");
+  if (cross != std::string::npos) {
+    std::from_chars(text.data(), text.data() + cross, width);
+    std::from_chars(text.data() + cross + 1, text.data() + text.size(), height);
+  }
+  if (width < 1 || height < 1 || width > (1 << 20) || height > (1 << 20)) {
+    throw UsageError(fmt::format("--image {}: expected WIDTHxHEIGHT, such as 640x480", text));
+  }
+  return {width, height};
+}
+
+/// The model of a recipe or a folder, from its config alone: no weight is read.
+std::pair<std::shared_ptr<model::Model>, model::ImageProcessor> configured(const std::string& target) {
+  if (target.ends_with(".toml")) {
+    const train::Recipe recipe = train::Recipe::load(target);
+    std::vector<std::shared_ptr<const data::Dataset>> sources;
+    if (recipe.tokenizer.train) {
+      for (const train::DataRecipe& source : recipe.data) sources.push_back(data::open_dataset(source.options));
+    }
+    const train::Assembled assembled = train::assemble(recipe, sources);
+    return {assembled.model, assembled.processor->images()};
+  }
+  const auto folder = model::resolve_model(target);
+  const model::ModelConfig config = model::ModelConfig::load(folder);
+  return {std::make_shared<model::Model>(config), model::Processor::load(folder, config)->images()};
+}
+
+int explain(const ExplainOptions& options) {
+  options.run.apply();
+  const auto [model, images] = configured(options.target);
+  Workload work;
+  work.text_tokens = options.text_tokens;
+  work.weight_bytes = work.activation_bytes = options.run.dtype() == at::kBFloat16 ? 2 : 4;
+  OrderedJson pictures = OrderedJson::array();
+  report::Table tokens({"picture", "tiles", "visual tokens", "why"});
+  for (const std::string& text : options.images) {
+    if (!model->has_pictures()) throw UsageError("--image: this model sees no pictures");
+    const auto [width, height] = size_of_picture(text);
+    const image::Tiling tiling = images.tiling(width, height);
+    const int64_t count = model->num_tokens(tiling);
+    const std::string why = fmt::format("{} tile{} of {} x {} pixels, {} tokens each", tiling.count(), tiling.count() == 1 ? "" : "s",
+                                        tiling.tile_width, tiling.tile_height, count / tiling.count());
+    for (int64_t i = 0; i < tiling.count(); ++i) work.tiles.emplace_back(tiling.tile_height, tiling.tile_width);
+    work.visual_tokens += count;
+    pictures.push_back({{"width", width}, {"height", height}, {"tiles", tiling.count()}, {"tokens", count}, {"why", why}});
+    tokens.add_row({text, std::to_string(tiling.count()), std::to_string(count), why});
+  }
+  const Ledger ledger = model->cost(work);
+  const Cost total = ledger.total();
+  // All weights, the cache, and the widest row of activations at work twice over.
+  const language::DecoderConfig& decoder = model->config().decoder;
+  const double rows = static_cast<double>(work.visual_tokens + work.text_tokens);
+  const double activations = rows * static_cast<double>((4 * decoder.hidden_size + 3 * decoder.intermediate_size) * work.activation_bytes);
+  const double memory = static_cast<double>(total.parameters * work.weight_bytes) + total.cache_bytes + activations;
+  // Compute at the measured rate, or reading the weights at 10 GB/s, whichever is longer.
+  const double rate = options.gmacs > 0 ? options.gmacs : 50;
+  const double seconds = std::max(total.flops / 2 / (rate * 1e9), total.weight_bytes / 10e9);
+  if (options.json) {
+    OrderedJson parts = OrderedJson::object();
+    for (const auto& [name, cost] : ledger.rows()) {
+      parts[name] = {{"parameters", cost.parameters}, {"flops", cost.flops}, {"weight_bytes", cost.weight_bytes},
+                     {"activation_bytes", cost.activation_bytes}, {"cache_bytes", cost.cache_bytes}};
+    }
+    print_json({{"pictures", pictures}, {"visual_tokens", work.visual_tokens}, {"text_tokens", work.text_tokens}, {"parts", parts},
+                {"parameters", total.parameters}, {"flops", total.flops}, {"cache_bytes", total.cache_bytes},
+                {"peak_memory_bytes", memory}, {"estimate_seconds", seconds}, {"assumed_gmacs", rate}});
+    return 0;
+  }
+  if (!options.images.empty()) std::printf("%s\n", tokens.text().c_str());
+  report::Table parts({"part", "parameters", "FLOPs", "weights", "activations moved", "KV cache"});
+  const auto row = [](const std::string& name, const Cost& cost) {
+    return std::vector<std::string>{name, report::si(static_cast<double>(cost.parameters)), report::si(cost.flops), report::bytes(cost.weight_bytes),
+                                    report::bytes(cost.activation_bytes), report::bytes(cost.cache_bytes)};
+  };
+  for (const auto& [name, cost] : ledger.rows()) parts.add_row(row(name, cost));
+  parts.add_total(row("all", total));
+  std::printf("%s\nprefill of %ld visual and %ld text tokens: %s at %.0f GMAC/s; peak memory about %s\n", parts.text().c_str(),
+              static_cast<long>(work.visual_tokens), static_cast<long>(work.text_tokens), report::duration(seconds).c_str(), rate,
+              report::bytes(memory).c_str());
+  return 0;
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app, Action& action) {
+  auto options = std::make_shared<ExplainOptions>();
+  CLI::App* verb = app.add_subcommand("explain", "what a model costs, part by part, before anything is run");
+  verb->add_option("target", options->target, "a recipe (.toml), a model folder or org/name")->required();
+  verb->add_option("--image", options->images, "WIDTHxHEIGHT of a picture (repeatable)")->take_all();
+  verb->add_option("--text-tokens", options->text_tokens, "tokens of text beside the pictures")->check(CLI::NonNegativeNumber)->capture_default_str();
+  verb->add_option("--gmacs", options->gmacs, "multiply-adds per second the estimate assumes, in 1e9 (`ocelli doctor` measures them)");
+  verb->add_flag("--json", options->json, "one line of JSON");
+  options->run.add_to(*verb);
+  verb->callback([options, &action] { action = [options] { return explain(*options); }; });
+}
+
+}  // namespace ocelli::cli
