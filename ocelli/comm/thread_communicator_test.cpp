@@ -118,7 +118,8 @@ TEST_P(ThreadGroup, Bf16IsAddedInFloat32AndRoundedOnce) {
 TEST_P(ThreadGroup, MaxTakesTheLargestAndKeepsNan) {
   run([&](Communicator& comm) {
     const int last = comm.size() - 1;
-    std::vector<float> f32 = {static_cast<float>(-comm.rank() - 1), comm.rank() == last ? NAN : 7.0F, -INFINITY};
+    std::vector<float> f32 = {static_cast<float>(-comm.rank() - 1), comm.rank() == last ? NAN : 7.0F, -INFINITY,
+                              comm.rank() == 0 ? NAN : 7.0F};
     std::vector<int64_t> i64 = {-comm.rank() - 1, comm.rank(), std::numeric_limits<int64_t>::min()};
     std::vector<uint16_t> bf16 = {to_bf16(static_cast<float>(-comm.rank() - 1))};
     comm.all_reduce(buffer_of(f32), ReduceOp::kMax);
@@ -127,6 +128,7 @@ TEST_P(ThreadGroup, MaxTakesTheLargestAndKeepsNan) {
     EXPECT_EQ(f32[0], -1);
     EXPECT_TRUE(std::isnan(f32[1]));
     EXPECT_EQ(f32[2], -INFINITY);
+    EXPECT_TRUE(std::isnan(f32[3]));
     EXPECT_THAT(i64, ElementsAre(-1, last, std::numeric_limits<int64_t>::min()));
     EXPECT_THAT(bf16, ElementsAre(to_bf16(-1)));
   });

@@ -66,15 +66,17 @@ TEST(LinePlot, WithoutDataSaysSo) {
   EXPECT_THAT(line_plot({{.x = {1}, .y = {kNan}}}, {}), HasSubstr("no data"));
 }
 
-TEST(LinePlot, ThinsLongSeriesButKeepsThePeak) {
+TEST(LinePlot, ThinsLongSeriesButKeepsPeaks) {
   LineSeries series;
   for (int i = 0; i < 200'000; ++i) {
     series.x.push_back(i);
-    series.y.push_back(i == 123'457 ? 100 : std::sin(i * 0.1));
+    series.y.push_back(i == 123'457 ? 100 : i == 50'001 ? -100 : std::sin(i * 0.1));
   }
   const std::string svg = line_plot({series}, {.y = {.low = -100, .high = 100}});
   EXPECT_LT(svg.size(), 60'000U);
-  EXPECT_THAT(svg, testing::ContainsRegex("L[0-9.]+ 16\\.0L"));  // the peak touches the top of the area
+  // The peaks touch the top and the bottom of the area.
+  EXPECT_THAT(svg, testing::ContainsRegex("L[0-9.]+ 16\\.0L"));
+  EXPECT_THAT(svg, testing::ContainsRegex("L[0-9.]+ 312\\.0L"));
 }
 
 TEST(LinePlot, NamesAreEscaped) {

@@ -48,6 +48,10 @@ TEST(Crc32c, MatchesTheVectorsOfRfc3720) {
   EXPECT_EQ(crc32c(std::string(32, '\xFF')), 0x62A8AB43U);
 }
 
+TEST(Crc32c, MasksAsTheTensorboardPackageDoes) {
+  EXPECT_EQ(masked_crc32c("123456789"), 0xC78AB0E5U);
+}
+
 TEST_F(EventFolder, AFileBeginsWithItsVersion) {
   write_steps({});
   ASSERT_THAT(files(), SizeIs(1));

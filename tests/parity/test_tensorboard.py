@@ -6,21 +6,16 @@ The folder is written by `report_test --gtest_filter=EventWriter.WritesGoldenFol
 
 import math
 import os
-import pathlib
 import subprocess
 
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    build = pathlib.Path(os.environ.get("OCELLI_BUILD", ROOT / "build" / "dev"))
-    program = (ROOT / build / "report_test").resolve()
-    if not program.exists():
-        pytest.skip(f"{program} isn't built")
+def folder(build_dir, tmp_path_factory):
+    program = build_dir / "report_test"
+    assert program.is_file(), f"{program} is not there: build it, or set OCELLI_BUILD"
     out = tmp_path_factory.mktemp("events")
     subprocess.run(
         [program, "--gtest_filter=EventWriter.WritesGoldenFolder"],
