@@ -15,6 +15,12 @@ endfunction()
 # Torch targets compile with -fopenmp: without it at::parallel_for is silently serial.
 function(ocelli_torch target)
   target_link_libraries(${target} PRIVATE ocelli_libtorch OpenMP::OpenMP_CXX)
+  # Programs share the libraries' precompiled header, so they compile as the libraries do.
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${target} PRIVATE -fPIC)
+  endif()
   # -fpch-preprocess lets ccache work with g++'s precompiled headers.
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
   set_target_properties(${target} PROPERTIES JOB_POOL_COMPILE torch)

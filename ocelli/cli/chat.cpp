@@ -15,7 +15,9 @@ namespace ocelli::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double milliseconds_since(Clock::time_point begin) { return std::chrono::duration<double, std::milli>(Clock::now() - begin).count(); }
+double milliseconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
 
 struct ChatOptions {
   std::string model;
@@ -54,9 +56,9 @@ class Printer {
 
 void print_timings(const infer::Generation& answer) {
   const double tokens = static_cast<double>(answer.ids.size());
-  std::fprintf(stderr, "encode %.1f ms | prefill %ld tokens %.1f ms | decode %zu tokens %.1f ms (%.1f tokens/s)\n", answer.timings.encode,
-               static_cast<long>(answer.prompt_tokens - answer.cached_tokens), answer.timings.prefill, answer.ids.size(), answer.timings.decode,
-               answer.timings.decode > 0 ? tokens * 1000 / answer.timings.decode : 0.0);
+  std::fprintf(stderr, "encode %.1f ms | prefill %ld tokens %.1f ms | decode %zu tokens %.1f ms (%.1f tokens/s)\n",
+               answer.timings.encode, static_cast<long>(answer.prompt_tokens - answer.cached_tokens), answer.timings.prefill,
+               answer.ids.size(), answer.timings.decode, answer.timings.decode > 0 ? tokens * 1000 / answer.timings.decode : 0.0);
 }
 
 int one_answer(const ChatOptions& options, const LoadedModel& loaded, double load_ms) {
@@ -86,7 +88,8 @@ int one_answer(const ChatOptions& options, const LoadedModel& loaded, double loa
   return 0;
 }
 
-/// A conversation at the terminal. `/image FILE` adds a picture to the next message, `/clear` starts anew, `/exit` or end of input ends.
+/// A conversation at the terminal. `/image FILE` adds a picture to the next message, `/clear` starts anew, `/exit` or end of
+/// input ends.
 int conversation(const ChatOptions& options, const LoadedModel& loaded) {
   infer::Engine engine(loaded.model, loaded.processor, {.context = options.context});
   std::vector<std::string> waiting = options.prompt.images;
@@ -117,7 +120,8 @@ int conversation(const ChatOptions& options, const LoadedModel& loaded) {
       asked.push_back(user_message(line, waiting.size()));
       std::vector<int64_t> counts;
       for (const model::PixelTiles& picture : seen) counts.push_back(loaded.model->num_tokens(picture.tiling));
-      const std::vector<int64_t> ids = loaded.processor->expand(loaded.processor->encode(loaded.processor->render(asked, true)), counts);
+      const std::vector<int64_t> ids =
+          loaded.processor->expand(loaded.processor->encode(loaded.processor->render(asked, true)), counts);
       Printer printer(loaded.processor->tokenizer());
       const infer::Generation answer = engine.generate(ids, seen, options.sampling, [&](int64_t id) { printer.add(id); });
       printer.finish();
@@ -151,9 +155,11 @@ void add_chat(CLI::App& app, Action& action) {
   options->prompt.add_to(*verb, true);
   verb->add_option("-n", options->sampling.max_tokens, "most tokens of an answer")->capture_default_str();
   verb->add_option("-c", options->context, "tokens the cache holds")->capture_default_str();
-  verb->add_option("--temp", options->sampling.temperature, "temperature; 0: always the most likely token")->capture_default_str();
+  verb->add_option("--temp", options->sampling.temperature, "temperature; 0: always the most likely token")
+      ->capture_default_str();
   verb->add_option("--top-k", options->sampling.top_k, "choose among the k most likely; 0: all")->capture_default_str();
-  verb->add_option("--top-p", options->sampling.top_p, "choose among the fewest that hold this probability")->capture_default_str();
+  verb->add_option("--top-p", options->sampling.top_p, "choose among the fewest that hold this probability")
+      ->capture_default_str();
   verb->add_option("--seed", options->sampling.seed, "of the choices")->capture_default_str();
   verb->add_flag("--json", options->json, "one line of JSON: text, tokens, usage, timings");
   options->run.add_to(*verb);

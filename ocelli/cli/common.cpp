@@ -29,14 +29,16 @@ void RunOptions::add_to(CLI::App& verb, const std::string& default_precision) {
   verb.add_option("--precision", precision, "fp32, bf16 or auto (what this machine does fastest natively)")
       ->check(CLI::IsMember({"fp32", "bf16", "auto"}))
       ->capture_default_str();
-  verb.add_option("-t,--threads", threads, "threads (default: OMP_NUM_THREADS, else the cores there are)")->check(CLI::Range(0, 1024));
+  verb.add_option("-t,--threads", threads, "threads (default: OMP_NUM_THREADS, else the cores there are)")
+      ->check(CLI::Range(0, 1024));
 }
 
 void RunOptions::apply() const {
   if (device != "cpu") {
     const bool cuda = device == "cuda" || device.starts_with("cuda:");
-    throw UsageError(cuda ? fmt::format("--device {}: this build has no CUDA; build the preset `cuda` against a CUDA wheel of torch", device)
-                          : fmt::format("--device {}: known are cpu, cuda, cuda:N", device));
+    throw UsageError(
+        cuda ? fmt::format("--device {}: this build has no CUDA; build the preset `cuda` against a CUDA wheel of torch", device)
+             : fmt::format("--device {}: known are cpu, cuda, cuda:N", device));
   }
   if (threads > 0) {
     at::set_num_threads(threads);
@@ -61,7 +63,8 @@ LoadedModel open_model(const std::string& path_or_name, const RunOptions& option
 
 std::vector<model::PixelTiles> read_pictures(const model::Processor& processor, const std::vector<std::string>& files) {
   std::vector<model::PixelTiles> pictures;
-  for (const std::string& file : files) pictures.push_back(processor.images().process(image::load(file, processor.images().decode)));
+  for (const std::string& file : files)
+    pictures.push_back(processor.images().process(image::load(file, processor.images().decode)));
   return pictures;
 }
 
@@ -79,7 +82,9 @@ void print_json(const OrderedJson& json) {
   std::fflush(stdout);
 }
 
-const std::atomic<bool>& interrupted() { return stop_asked; }
+const std::atomic<bool>& interrupted() {
+  return stop_asked;
+}
 
 void watch_interrupts() {
   struct sigaction action {};

@@ -17,9 +17,9 @@ namespace ocelli::cli {
 
 /// What every verb that runs a model takes.
 struct RunOptions {
-  std::string device = "cpu";       ///< --device
-  std::string precision = "auto";   ///< --precision fp32|bf16|auto
-  int threads = 0;                  ///< -t; 0: OMP_NUM_THREADS, else the cores this process may use
+  std::string device = "cpu";      ///< --device
+  std::string precision = "auto";  ///< --precision fp32|bf16|auto
+  int threads = 0;                 ///< -t; 0: OMP_NUM_THREADS, else the cores this process may use
 
   void add_to(CLI::App& verb, const std::string& default_precision = "auto");
   /// Sets the thread count of LibTorch. Throws UsageError for a device this build doesn't have.

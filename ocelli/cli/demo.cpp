@@ -67,8 +67,8 @@ void ask_a_few(const ReportedScore& score, size_t count) {
   const auto& all = score.result.predictions;
   for (size_t i = 0; i < count && i < all.size(); ++i) {
     const eval::Prediction& one = all[i * all.size() / count];
-    std::fprintf(stderr, "  %s\n    %s  ->  %s   (truth: %s)\n", one.pictures.empty() ? "" : one.pictures[0].c_str(), one.question.c_str(),
-                 one.prediction.c_str(), one.references[0].c_str());
+    std::fprintf(stderr, "  %s\n    %s  ->  %s   (truth: %s)\n", one.pictures.empty() ? "" : one.pictures[0].c_str(),
+                 one.question.c_str(), one.prediction.c_str(), one.references[0].c_str());
   }
 }
 
@@ -111,8 +111,8 @@ int demo(const DemoOptions& options, bool precision_given) {
   std::fputs("\na few answers:\n", stderr);
   for (const ReportedScore& score : extras.scores) ask_a_few(score, 4);
   const std::string picture = extras.scores[0].result.predictions[0].pictures[0].string();
-  std::fprintf(stderr, "\nreport: %s\nchat:   %s chat %s --image %s -p \"what color is the shape?\"\n", (out / "report.html").c_str(),
-               fs::read_symlink("/proc/self/exe").c_str(), trained.model.c_str(), picture.c_str());
+  std::fprintf(stderr, "\nreport: %s\nchat:   %s chat %s --image %s -p \"what color is the shape?\"\n",
+               (out / "report.html").c_str(), fs::read_symlink("/proc/self/exe").c_str(), trained.model.c_str(), picture.c_str());
   if (options.json) {
     print_json({{"train_seconds", trained.seconds},
                 {"easy_vqa", extras.scores[0].result.score},
@@ -128,11 +128,13 @@ int demo(const DemoOptions& options, bool precision_given) {
 
 void add_demo(CLI::App& app, Action& action) {
   auto options = std::make_shared<DemoOptions>();
-  CLI::App* verb = app.add_subcommand("demo", "the whole chain: prepare data, train a small model, evaluate it, ask it, write a report");
+  CLI::App* verb =
+      app.add_subcommand("demo", "the whole chain: prepare data, train a small model, evaluate it, ask it, write a report");
   verb->add_option("--out", options->out, "run folder; the prepared data goes beside it")->capture_default_str();
   verb->add_option("--recipe", options->recipe, "another recipe than recipes/demo.toml");
   verb->add_option("-o", options->overrides, "key=value over the recipe's (repeatable)")->take_all();
-  verb->add_option("--split", options->split, "evaluate on test, or on validation to choose by")->check(CLI::IsMember({"test", "validation"}));
+  verb->add_option("--split", options->split, "evaluate on test, or on validation to choose by")
+      ->check(CLI::IsMember({"test", "validation"}));
   verb->add_flag("--json", options->json, "one line of JSON at the end");
   options->run.add_to(*verb);
   verb->callback([options, verb, &action] {

@@ -25,8 +25,12 @@ int evaluate(const EvalVerb& options) {
   const eval::EvalResult result = eval::evaluate(engine, options.how);
   eval::write_result(result, options.out);
   if (options.json) {
-    print_json({{"task", result.task}, {result.task == "vqa" ? "vqa_accuracy" : "exact_match", result.score}, {"samples", result.predictions.size()},
-                {"commonest_answer", result.commonest}, {"faults", result.faults}, {"eval_seconds", result.seconds}});
+    print_json({{"task", result.task},
+                {result.task == "vqa" ? "vqa_accuracy" : "exact_match", result.score},
+                {"samples", result.predictions.size()},
+                {"commonest_answer", result.commonest},
+                {"faults", result.faults},
+                {"eval_seconds", result.seconds}});
   } else {
     std::fputs(score_table(result).text().c_str(), stdout);
   }

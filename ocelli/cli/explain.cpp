@@ -67,8 +67,9 @@ int explain(const ExplainOptions& options) {
     const auto [width, height] = size_of_picture(text);
     const image::Tiling tiling = images.tiling(width, height);
     const int64_t count = model->num_tokens(tiling);
-    const std::string why = fmt::format("{} tile{} of {} x {} pixels, {} tokens each", tiling.count(), tiling.count() == 1 ? "" : "s",
-                                        tiling.tile_width, tiling.tile_height, count / tiling.count());
+    const std::string why =
+        fmt::format("{} tile{} of {} x {} pixels, {} tokens each", tiling.count(), tiling.count() == 1 ? "" : "s",
+                    tiling.tile_width, tiling.tile_height, count / tiling.count());
     for (int64_t i = 0; i < tiling.count(); ++i) work.tiles.emplace_back(tiling.tile_height, tiling.tile_width);
     work.visual_tokens += count;
     pictures.push_back({{"width", width}, {"height", height}, {"tiles", tiling.count()}, {"tokens", count}, {"why", why}});
@@ -79,7 +80,8 @@ int explain(const ExplainOptions& options) {
   // All weights, the cache, and the widest row of activations at work twice over.
   const language::DecoderConfig& decoder = model->config().decoder;
   const double rows = static_cast<double>(work.visual_tokens + work.text_tokens);
-  const double activations = rows * static_cast<double>((4 * decoder.hidden_size + 3 * decoder.intermediate_size) * work.activation_bytes);
+  const double activations =
+      rows * static_cast<double>((4 * decoder.hidden_size + 3 * decoder.intermediate_size) * work.activation_bytes);
   const double memory = static_cast<double>(total.parameters * work.weight_bytes) + total.cache_bytes + activations;
   // Compute at the measured rate, or reading the weights at 10 GB/s, whichever is longer.
   const double rate = options.gmacs > 0 ? options.gmacs : 50;
@@ -87,19 +89,33 @@ int explain(const ExplainOptions& options) {
   if (options.json) {
     OrderedJson parts = OrderedJson::object();
     for (const auto& [name, cost] : ledger.rows()) {
-      parts[name] = {{"parameters", cost.parameters}, {"flops", cost.flops}, {"weight_bytes", cost.weight_bytes},
-                     {"activation_bytes", cost.activation_bytes}, {"cache_bytes", cost.cache_bytes}};
+      parts[name] = {{"parameters", cost.parameters},
+                     {"flops", cost.flops},
+                     {"weight_bytes", cost.weight_bytes},
+                     {"activation_bytes", cost.activation_bytes},
+                     {"cache_bytes", cost.cache_bytes}};
     }
-    print_json({{"pictures", pictures}, {"visual_tokens", work.visual_tokens}, {"text_tokens", work.text_tokens}, {"parts", parts},
-                {"parameters", total.parameters}, {"flops", total.flops}, {"cache_bytes", total.cache_bytes},
-                {"peak_memory_bytes", memory}, {"estimate_seconds", seconds}, {"assumed_gmacs", rate}});
+    print_json({{"pictures", pictures},
+                {"visual_tokens", work.visual_tokens},
+                {"text_tokens", work.text_tokens},
+                {"parts", parts},
+                {"parameters", total.parameters},
+                {"flops", total.flops},
+                {"cache_bytes", total.cache_bytes},
+                {"peak_memory_bytes", memory},
+                {"estimate_seconds", seconds},
+                {"assumed_gmacs", rate}});
     return 0;
   }
   if (!options.images.empty()) std::printf("%s\n", tokens.text().c_str());
   report::Table parts({"part", "parameters", "FLOPs", "weights", "activations moved", "KV cache"});
   const auto row = [](const std::string& name, const Cost& cost) {
-    return std::vector<std::string>{name, report::si(static_cast<double>(cost.parameters)), report::si(cost.flops), report::bytes(cost.weight_bytes),
-                                    report::bytes(cost.activation_bytes), report::bytes(cost.cache_bytes)};
+    return std::vector<std::string>{name,
+                                    report::si(static_cast<double>(cost.parameters)),
+                                    report::si(cost.flops),
+                                    report::bytes(cost.weight_bytes),
+                                    report::bytes(cost.activation_bytes),
+                                    report::bytes(cost.cache_bytes)};
   };
   for (const auto& [name, cost] : ledger.rows()) parts.add_row(row(name, cost));
   parts.add_total(row("all", total));
@@ -116,8 +132,11 @@ void add_explain(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand("explain", "what a model costs, part by part, before anything is run");
   verb->add_option("target", options->target, "a recipe (.toml), a model folder or org/name")->required();
   verb->add_option("--image", options->images, "WIDTHxHEIGHT of a picture (repeatable)")->take_all();
-  verb->add_option("--text-tokens", options->text_tokens, "tokens of text beside the pictures")->check(CLI::NonNegativeNumber)->capture_default_str();
-  verb->add_option("--gmacs", options->gmacs, "multiply-adds per second the estimate assumes, in 1e9 (`ocelli doctor` measures them)");
+  verb->add_option("--text-tokens", options->text_tokens, "tokens of text beside the pictures")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  verb->add_option("--gmacs", options->gmacs,
+                   "multiply-adds per second the estimate assumes, in 1e9 (`ocelli doctor` measures them)");
   verb->add_flag("--json", options->json, "one line of JSON");
   options->run.add_to(*verb);
   verb->callback([options, &action] { action = [options] { return explain(*options); }; });

@@ -10,7 +10,8 @@ void PromptOptions::add_to(CLI::App& verb, bool with_ids) {
   auto* group = verb.add_option_group("prompt");
   group->add_option("-p,--prompt", text, "what to ask")->type_name("TEXT");
   group->add_option("--prompt-file", file, "the same from a file")->type_name("FILE");
-  if (with_ids) group->add_option("--input-ids", ids_file, "{\"input_ids\": [...]}: ids before visual tokens are put in")->type_name("FILE");
+  if (with_ids)
+    group->add_option("--input-ids", ids_file, "{\"input_ids\": [...]}: ids before visual tokens are put in")->type_name("FILE");
   group->require_option(0, 1);
   verb.add_flag("--raw", raw, "the text is the full prompt: no chat template");
 }

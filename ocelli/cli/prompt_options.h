@@ -16,8 +16,8 @@ struct PromptOptions {
 
   void add_to(CLI::App& verb, bool with_ids);
   bool given() const { return !text.empty() || !file.empty() || !ids_file.empty(); }
-  /// Expanded ids of the prompt for these pictures. Throws Error when placeholders and pictures differ in number, or an id lies outside the
-  /// vocabulary.
+  /// Expanded ids of the prompt for these pictures. Throws Error when placeholders and pictures differ in number, or an id lies
+  /// outside the vocabulary.
   std::vector<int64_t> ids(const LoadedModel& loaded, const std::vector<model::PixelTiles>& pictures) const;
 };
 

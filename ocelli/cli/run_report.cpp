@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 
 std::vector<double> column(const std::vector<Json>& lines, const char* key) {
   std::vector<double> out;
-  for (const Json& line : lines) out.push_back(line.contains(key) && line[key].is_number() ? line[key].get<double>() : std::nan(""));
+  for (const Json& line : lines)
+    out.push_back(line.contains(key) && line[key].is_number() ? line[key].get<double>() : std::nan(""));
   return out;
 }
 
@@ -46,14 +47,16 @@ void add_curves(report::HtmlPage& page, const std::vector<Json>& metrics) {
 
 void add_scores(report::HtmlPage& page, const ReportedScore& score) {
   page.heading(score.name);
-  page.table(score_table(score.result), "Answers equal to the reference, beside what always giving each type's commonest answer would score.");
+  page.table(score_table(score.result),
+             "Answers equal to the reference, beside what always giving each type's commonest answer would score.");
   std::vector<report::BarGroup> bars;
   for (const auto& [name, type] : score.result.by_type) {
     report::BarGroup bar{name.empty() ? "all" : name, {100 * type.score, 100 * type.commonest}};
     if (score.blind) bar.values.push_back(100 * score.blind->by_type.at(name).score);
     bars.push_back(std::move(bar));
   }
-  report::BarOptions options{.title = "Accuracy by question type", .value = {.label = "%"}, .series = {"this model", "commonest answer"}};
+  report::BarOptions options{
+      .title = "Accuracy by question type", .value = {.label = "%"}, .series = {"this model", "commonest answer"}};
   if (score.blind) options.series.push_back("this model, shown grey pictures");
   page.svg(report::bar_plot(bars, options));
 }
@@ -82,7 +85,9 @@ void add_pictures(report::HtmlPage& page, const ReportedScore& score, int64_t co
     report::Picture picture;
     picture.encoded = read_file(one.pictures[0], 8 << 20);
     picture.lines = {{.label = "question", .text = one.question},
-                     {.label = "answer", .text = one.prediction, .verdict = one.score >= 1 ? report::Verdict::kRight : report::Verdict::kWrong},
+                     {.label = "answer",
+                      .text = one.prediction,
+                      .verdict = one.score >= 1 ? report::Verdict::kRight : report::Verdict::kWrong},
                      {.label = "truth", .text = one.references[0]}};
     grid.push_back(std::move(picture));
   }
@@ -111,9 +116,12 @@ void add_costs(report::HtmlPage& page, const fs::path& run, const std::vector<Js
     const train::TimeSpent& time = extras.training->time;
     report::Table where({"where the seconds went", "seconds", "share"});
     const double all = time.waiting + time.vision + time.decoder + time.backward + time.optimizer + time.checkpoints;
-    for (const auto& [name, value] : {std::pair{"waiting for data", time.waiting}, {"vision tower and connector, forward", time.vision},
-                                      {"decoder and loss, forward", time.decoder}, {"backward", time.backward},
-                                      {"optimizer", time.optimizer}, {"checkpoints", time.checkpoints}}) {
+    for (const auto& [name, value] : {std::pair{"waiting for data", time.waiting},
+                                      {"vision tower and connector, forward", time.vision},
+                                      {"decoder and loss, forward", time.decoder},
+                                      {"backward", time.backward},
+                                      {"optimizer", time.optimizer},
+                                      {"checkpoints", time.checkpoints}}) {
       where.add_row({name, fmt::format("{:.1f}", value), report::percent(all > 0 ? value / all : 0)});
     }
     where.add_total({"all", fmt::format("{:.1f}", all), ""});
@@ -128,12 +136,12 @@ void add_costs(report::HtmlPage& page, const fs::path& run, const std::vector<Js
     const Ledger ledger = model.cost(work);
     report::Table parts({"one picture and 16 text tokens", "parameters", "FLOPs", "weights", "activations moved"});
     for (const auto& [name, cost] : ledger.rows()) {
-      parts.add_row({name, report::si(static_cast<double>(cost.parameters)), report::si(cost.flops), report::bytes(cost.weight_bytes),
-                     report::bytes(cost.activation_bytes)});
+      parts.add_row({name, report::si(static_cast<double>(cost.parameters)), report::si(cost.flops),
+                     report::bytes(cost.weight_bytes), report::bytes(cost.activation_bytes)});
     }
     const Cost total = ledger.total();
-    parts.add_total({"all", report::si(static_cast<double>(total.parameters)), report::si(total.flops), report::bytes(total.weight_bytes),
-                     report::bytes(total.activation_bytes)});
+    parts.add_total({"all", report::si(static_cast<double>(total.parameters)), report::si(total.flops),
+                     report::bytes(total.weight_bytes), report::bytes(total.activation_bytes)});
     page.table(parts, "Forward pass, from the configuration (`ocelli explain`).");
   }
 }

@@ -25,7 +25,9 @@ int train_tokenizer(const TokenizeOptions& options) {
       texts, {.vocab_size = options.vocab_size, .min_frequency = 2, .special_tokens = {"<|bos|>", "<|end|>"}});
   make_directories(options.out);
   write_file_atomic(std::filesystem::path(options.out) / "tokenizer.json", tokenizer.dump(2) + "\n");
-  const Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"bos_token", "<|bos|>"}, {"eos_token", "<|end|>"},
+  const Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                       {"bos_token", "<|bos|>"},
+                       {"eos_token", "<|end|>"},
                        {"clean_up_tokenization_spaces", false}};
   write_file_atomic(std::filesystem::path(options.out) / "tokenizer_config.json", config.dump(2) + "\n");
   return 0;
@@ -42,8 +44,9 @@ std::string text_of(const std::string& line, bool jsonl, int64_t number) {
 int tokenize(const TokenizeOptions& options) {
   if (!options.train.empty()) return train_tokenizer(options);
   if (options.model.empty()) throw UsageError("tokenize: give a model folder, or --train FILES");
-  const std::filesystem::path folder =
-      std::filesystem::is_regular_file(options.model) ? std::filesystem::path(options.model).parent_path() : model::resolve_model(options.model);
+  const std::filesystem::path folder = std::filesystem::is_regular_file(options.model)
+                                           ? std::filesystem::path(options.model).parent_path()
+                                           : model::resolve_model(options.model);
   const model::Processor processor(model::Processor::load_text(folder));
   const text::Tokenizer& tokenizer = processor.tokenizer();
   int64_t number = 0;
@@ -85,9 +88,12 @@ void add_tokenize(CLI::App& app, Action& action) {
   verb->add_flag("--no-special", options->no_special, "add no special tokens; with --decode, leave them out");
   verb->add_flag("--jsonl", options->jsonl, "each line is a JSON string");
   auto* decode = verb->add_flag("--decode", options->decode, "ids to text");
-  verb->add_flag("--chat", options->chat, "each line is a JSON array of messages; prints the rendered text and its ids")->excludes(decode);
+  verb->add_flag("--chat", options->chat, "each line is a JSON array of messages; prints the rendered text and its ids")
+      ->excludes(decode);
   verb->add_option("--train", options->train, "train a byte-level BPE on these text files")->type_name("FILE");
-  verb->add_option("--vocab-size", options->vocab_size, "entries of the trained tokenizer")->check(CLI::Range(258, 1 << 21))->capture_default_str();
+  verb->add_option("--vocab-size", options->vocab_size, "entries of the trained tokenizer")
+      ->check(CLI::Range(258, 1 << 21))
+      ->capture_default_str();
   verb->add_option("--out", options->out, "folder the trained tokenizer goes to");
   verb->callback([options, &action] { action = [options] { return tokenize(*options); }; });
 }

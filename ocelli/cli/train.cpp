@@ -45,6 +45,9 @@ int train_verb(const TrainVerb& options, bool precision_given) {
                 {"faults", result.state.faults},
                 {"loss", result.last_loss},
                 {"train_seconds", result.seconds},
+                {"peak_tensor_bytes", result.peak_tensor_bytes},
+                {"resident_before_bytes", result.resident_before_bytes},
+                {"peak_resident_bytes", result.peak_resident_bytes},
                 {"model", result.model.string()}});
   } else if (result.finished) {
     std::printf("trained: %s\nreport:  %s\nchat:    ocelli chat %s --image PICTURE -p \"QUESTION\"\n", result.model.c_str(),
@@ -61,10 +64,12 @@ void add_train(CLI::App& app, Action& action) {
   auto options = std::make_shared<TrainVerb>();
   CLI::App* verb = app.add_subcommand("train", "train what a recipe describes; run again, it goes on where it was stopped");
   verb->add_option("recipe", options->recipe, "a TOML recipe")->required()->type_name("FILE");
-  verb->add_option("-o", options->overrides, "key=value over the recipe's, such as stage.align.learning_rate=1e-4 (repeatable)")->take_all();
+  verb->add_option("-o", options->overrides, "key=value over the recipe's, such as stage.align.learning_rate=1e-4 (repeatable)")
+      ->take_all();
   verb->add_option("--out", options->out, "run folder (default: runs/<recipe name>)");
   verb->add_option("--resume", options->resume, "auto, never, or a checkpoint folder")->capture_default_str();
-  verb->add_option("--max-steps", options->max_steps, "stop after so many steps in all, with a checkpoint")->check(CLI::NonNegativeNumber);
+  verb->add_option("--max-steps", options->max_steps, "stop after so many steps in all, with a checkpoint")
+      ->check(CLI::NonNegativeNumber);
   verb->add_flag("--dry-run", options->dry_run, "print the resolved recipe and stop");
   verb->add_flag("--json", options->json, "one line of JSON at the end");
   options->run.add_to(*verb);

@@ -134,7 +134,8 @@ void Bpe::load_merges(const JsonView& model) {
     };
     require(right.size() >= prefix_.size(), "{}.merges[{}]: '{}' is shorter than continuing_subword_prefix '{}'", model.path(),
             rank, right, prefix_);
-    merges_.set(id_of(left), id_of(right), static_cast<uint32_t>(rank), id_of(left + right.substr(prefix_.size())));
+    const int32_t left_id = id_of(left), right_id = id_of(right);
+    merges_.set(left_id, right_id, static_cast<uint32_t>(rank), id_of(left + right.substr(prefix_.size())));
   }
 }
 

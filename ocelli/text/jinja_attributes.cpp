@@ -115,7 +115,7 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> na
 /// `object[key]`: nothing when Python raises TypeError or LookupError.
 std::optional<Value> item(Runtime& runtime, const Value& object, const Value& key) {
   if (object.is(Kind::kDict)) {
-    if (key.is(Kind::kList) || key.is(Kind::kDict)) return std::nullopt;
+    if (!is_hashable(runtime, key)) return std::nullopt;
     const Value* found = object.as<DictObject>().find(runtime, key);
     return found == nullptr ? std::nullopt : std::optional(*found);
   }
@@ -158,8 +158,9 @@ SliceBounds slice_bounds(Int size, const Value& start, const Value& stop, const 
   };
   bounds.start = place(start, down ? high : low);
   bounds.stop = place(stop, down ? low : high);
-  // One step past the end is as far as any: keeps start + step from overflowing.
-  bounds.step = std::clamp(bounds.step, -size - 1, size + 1);
+  // No text or list is that long: keeps start + step from overflowing.
+  constexpr Int kFar = Int{1} << 62;
+  bounds.step = std::clamp(bounds.step, -kFar, kFar);
   return bounds;
 }
 

@@ -341,7 +341,7 @@ class PercentFormatter {
       runtime_.check_size(static_cast<Int>(out.size()));
     }
     // Anything that can be subscripted counts as a mapping, which may be left unread.
-    const bool mapping = values_.is(Kind::kDict) || values_.is(Kind::kList) || values_.is_undefined();
+    const bool mapping = values_.is(Kind::kDict) || values_.is(Kind::kList) || values_.is(Kind::kRange) || values_.is_undefined();
     if (!mapping && used_ < available()) fail("'%': not all arguments were converted");
     return out;
   }

@@ -29,6 +29,28 @@ Value generator(Runtime& runtime, Generator::Next next) {
   return Value(Kind::kIterator, runtime.make<Generator>(std::move(next)));
 }
 
+/// A filter that is a generator function in Python: nothing of it runs, and nothing fails, before the first value is
+/// asked for. `start` gives the iterator then.
+class Deferred final : public IteratorObject {
+ public:
+  Deferred(Filter start, const Value& input, const Arguments& arguments) : start_(start), input_(input), arguments_(arguments) {}
+  bool next(Runtime& runtime, Value& value) override {
+    const Runtime::Nesting nesting(runtime);
+    if (values_ == nullptr) values_ = &start_(runtime, input_, arguments_).as<IteratorObject>();
+    return values_->next(runtime, value);
+  }
+
+ private:
+  Filter start_;
+  Value input_;
+  Arguments arguments_;
+  IteratorObject* values_ = nullptr;
+};
+
+Value deferred(Runtime& runtime, Filter start, const Value& input, const Arguments& arguments) {
+  return Value(Kind::kIterator, runtime.make<Deferred>(start, input, arguments));
+}
+
 /// A generator over values that are there already.
 Value generator_of(Runtime& runtime, Values values) {
   return Value(Kind::kIterator, &iterate(runtime, runtime.list(std::move(values))));
@@ -116,22 +138,20 @@ Arguments after(const Arguments& arguments, size_t count) {
   return rest;
 }
 
-Value select_or_reject(Runtime& runtime, std::string_view name, const Value& input, const Arguments& arguments, bool by_attribute,
-                       bool wanted) {
+Value select_or_reject(Runtime& runtime, const Value& input, const Arguments& arguments, bool by_attribute, bool wanted) {
   // An empty input is never looked at, and neither are the arguments then.
   if (!truth(runtime, input)) return generator_of(runtime, {});
   const size_t offset = by_attribute ? 1 : 0;
-  if (arguments.positional.size() < offset) fail("{} needs the attribute's name", name);
+  if (arguments.positional.size() < offset) fail("selectattr and rejectattr need the attribute's name");
   const AttributePath path(runtime, by_attribute ? &arguments.positional[0] : nullptr);
   std::optional<std::string_view> test;
   Arguments rest;
   if (arguments.positional.size() > offset) {
     const Value& given = arguments.positional[offset];
-    if (!given.is_string()) fail("{}: the test's name is a {}, expected a string", name, type_name(given));
+    if (!given.is_string()) fail("select: the test's name is a {}, expected a string", type_name(given));
     test = given.text();
     rest = after(arguments, offset + 1);
   }
-  if (!is_iterable(input)) fail("a {} can't be iterated over", type_name(input));
   IteratorObject& values = iterate(runtime, input);
   return generator(runtime, [=, &values](Runtime& at, Value& value) {
     while (values.next(at, value)) {
@@ -140,6 +160,107 @@ Value select_or_reject(Runtime& runtime, std::string_view name, const Value& inp
     }
     return false;
   });
+}
+
+Value start_items(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  const Bound none("items", arguments, {});
+  Values pairs;
+  if (!input.is_undefined()) {
+    if (!input.is(Kind::kDict)) fail("items takes a dict, not {}", type_name(input));
+    for (const auto& [key, value] : input.as<DictObject>().items) pairs.push_back(runtime.tuple({key, value}));
+  }
+  return generator_of(runtime, std::move(pairs));
+}
+
+Value start_unique(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  const Bound bound("unique", arguments, {"case_sensitive", "attribute"});
+  const bool case_sensitive = bound.truth(runtime, 0, false);
+  const AttributePath path(runtime, bound[1]);
+  IteratorObject& values = iterate(runtime, input);
+  auto* seen = runtime.make<DictObject>();
+  return generator(runtime, [=, &values](Runtime& at, Value& value) {
+    while (values.next(at, value)) {
+      const Value raw = path.get(at, value);
+      const Value key = case_sensitive ? raw : lowered(at, raw);
+      if (seen->find(at, key) != nullptr) continue;
+      seen->set(at, key, Value());
+      return true;
+    }
+    return false;
+  });
+}
+
+Value start_batch(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  const Bound bound("batch", arguments, {"linecount", "fill_with"}, 1);
+  const Int size = bound.integer(0, 1);
+  Values batches;
+  Values current;
+  for (const Value& item : collect(runtime, input)) {
+    if (static_cast<Int>(current.size()) == size) {
+      batches.push_back(runtime.list(std::move(current)));
+      current.clear();
+    }
+    current.push_back(item);
+  }
+  if (!current.empty()) {
+    while (bound.is_set(1) && static_cast<Int>(current.size()) < size) {
+      runtime.charge();
+      current.push_back(*bound[1]);
+    }
+    batches.push_back(runtime.list(std::move(current)));
+  }
+  return generator_of(runtime, std::move(batches));
+}
+
+Value start_slice(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  const Bound bound("slice", arguments, {"slices", "fill_with"}, 1);
+  const Int slices = bound.integer(0, 1);
+  if (slices == 0) fail("slice: the number of slices can't be zero");
+  const Values values = collect(runtime, input);
+  Values lists;
+  size_t begin = 0;
+  for (Int i = 0; i < slices; ++i) {
+    runtime.charge();
+    const bool has_extra = i < static_cast<Int>(values.size()) % slices;
+    const size_t size = values.size() / static_cast<size_t>(slices) + (has_extra ? 1 : 0);
+    Values part(values.begin() + static_cast<std::ptrdiff_t>(begin), values.begin() + static_cast<std::ptrdiff_t>(begin + size));
+    begin += size;
+    if (bound.is_set(1) && !has_extra) part.push_back(*bound[1]);
+    lists.push_back(runtime.list(std::move(part)));
+  }
+  return generator_of(runtime, std::move(lists));
+}
+
+Value start_map(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  if (!truth(runtime, input)) return generator_of(runtime, {});
+  const bool by_attribute =
+      arguments.positional.empty() && std::any_of(arguments.keywords.begin(), arguments.keywords.end(),
+                                                  [](const auto& keyword) { return keyword.first == "attribute"; });
+  if (by_attribute) {
+    const Bound bound("map", arguments, {"attribute", "default"});
+    const AttributePath path(runtime, bound[0]);
+    const Value fallback = bound.has(1) ? *bound[1] : Value();
+    IteratorObject& values = iterate(runtime, input);
+    return generator(runtime, [=, &values](Runtime& at, Value& value) {
+      if (!values.next(at, value)) return false;
+      value = path.get(at, value, &fallback);
+      return true;
+    });
+  }
+  if (arguments.positional.empty() || !arguments.positional[0].is_string()) fail("map needs a filter's name or attribute=");
+  const std::string_view name = arguments.positional[0].text();
+  const Arguments rest = after(arguments, 1);
+  IteratorObject& values = iterate(runtime, input);
+  return generator(runtime, [=, &values](Runtime& at, Value& value) {
+    if (!values.next(at, value)) return false;
+    value = apply_filter(at, name, value, rest);
+    return true;
+  });
+}
+
+template <bool by_attribute, bool wanted>
+Value start_select(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  return select_or_reject(runtime, input, arguments, by_attribute, wanted);
 }
 
 }  // namespace
@@ -208,16 +329,6 @@ Value attr(Runtime& runtime, const Value& input, const Arguments& arguments) {
   const std::string_view name = bound.text(0, {});
   if (const std::optional<Value> found = find_attribute(runtime, input, name)) return *found;
   return runtime.undefined(fmt::format("'{}' has no attribute '{}'", type_name(input), name));
-}
-
-Value items(Runtime& runtime, const Value& input, const Arguments& arguments) {
-  const Bound none("items", arguments, {});
-  Values pairs;
-  if (!input.is_undefined()) {
-    if (!input.is(Kind::kDict)) fail("items takes a dict, not {}", type_name(input));
-    for (const auto& [key, value] : input.as<DictObject>().items) pairs.push_back(runtime.tuple({key, value}));
-  }
-  return generator_of(runtime, std::move(pairs));
 }
 
 Value dictsort(Runtime& runtime, const Value& input, const Arguments& arguments) {
@@ -293,24 +404,6 @@ Value groupby(Runtime& runtime, const Value& input, const Arguments& arguments) 
   return runtime.list(std::move(groups));
 }
 
-Value unique(Runtime& runtime, const Value& input, const Arguments& arguments) {
-  const Bound bound("unique", arguments, {"case_sensitive", "attribute"});
-  const bool case_sensitive = bound.truth(runtime, 0, false);
-  const AttributePath path(runtime, bound[1]);
-  IteratorObject& values = iterate(runtime, input);
-  auto* seen = runtime.make<DictObject>();
-  return generator(runtime, [=, &values](Runtime& at, Value& value) {
-    while (values.next(at, value)) {
-      const Value raw = path.get(at, value);
-      const Value key = case_sensitive ? raw : lowered(at, raw);
-      if (seen->find(at, key) != nullptr) continue;
-      seen->set(at, key, Value());
-      return true;
-    }
-    return false;
-  });
-}
-
 Value min(Runtime& runtime, const Value& input, const Arguments& arguments) {
   return extreme(runtime, "min", Order::kLess, input, arguments);
 }
@@ -328,85 +421,32 @@ Value sum(Runtime& runtime, const Value& input, const Arguments& arguments) {
   return total;
 }
 
+Value items(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  return deferred(runtime, start_items, input, arguments);
+}
+Value unique(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  return deferred(runtime, start_unique, input, arguments);
+}
 Value batch(Runtime& runtime, const Value& input, const Arguments& arguments) {
-  const Bound bound("batch", arguments, {"linecount", "fill_with"}, 1);
-  const Int size = bound.integer(0, 1);
-  Values batches;
-  Values current;
-  for (const Value& item : collect(runtime, input)) {
-    if (static_cast<Int>(current.size()) == size) {
-      batches.push_back(runtime.list(std::move(current)));
-      current.clear();
-    }
-    current.push_back(item);
-  }
-  if (!current.empty()) {
-    while (bound.is_set(1) && static_cast<Int>(current.size()) < size) {
-      runtime.charge();
-      current.push_back(*bound[1]);
-    }
-    batches.push_back(runtime.list(std::move(current)));
-  }
-  return generator_of(runtime, std::move(batches));
+  return deferred(runtime, start_batch, input, arguments);
 }
-
 Value slice(Runtime& runtime, const Value& input, const Arguments& arguments) {
-  const Bound bound("slice", arguments, {"slices", "fill_with"}, 1);
-  const Int slices = bound.integer(0, 1);
-  if (slices == 0) fail("slice: the number of slices can't be zero");
-  const Values values = collect(runtime, input);
-  Values lists;
-  size_t begin = 0;
-  for (Int i = 0; i < slices; ++i) {
-    runtime.charge();
-    const bool has_extra = i < static_cast<Int>(values.size()) % slices;
-    const size_t size = values.size() / static_cast<size_t>(slices) + (has_extra ? 1 : 0);
-    Values part(values.begin() + static_cast<std::ptrdiff_t>(begin), values.begin() + static_cast<std::ptrdiff_t>(begin + size));
-    begin += size;
-    if (bound.is_set(1) && !has_extra) part.push_back(*bound[1]);
-    lists.push_back(runtime.list(std::move(part)));
-  }
-  return generator_of(runtime, std::move(lists));
+  return deferred(runtime, start_slice, input, arguments);
 }
-
 Value map(Runtime& runtime, const Value& input, const Arguments& arguments) {
-  if (!truth(runtime, input)) return generator_of(runtime, {});
-  const bool by_attribute =
-      arguments.positional.empty() && std::any_of(arguments.keywords.begin(), arguments.keywords.end(),
-                                                  [](const auto& keyword) { return keyword.first == "attribute"; });
-  if (by_attribute) {
-    const Bound bound("map", arguments, {"attribute", "default"});
-    const AttributePath path(runtime, bound[0]);
-    const Value fallback = bound.has(1) ? *bound[1] : Value();
-    IteratorObject& values = iterate(runtime, input);
-    return generator(runtime, [=, &values](Runtime& at, Value& value) {
-      if (!values.next(at, value)) return false;
-      value = path.get(at, value, &fallback);
-      return true;
-    });
-  }
-  if (arguments.positional.empty() || !arguments.positional[0].is_string()) fail("map needs a filter's name or attribute=");
-  const std::string_view name = arguments.positional[0].text();
-  const Arguments rest = after(arguments, 1);
-  IteratorObject& values = iterate(runtime, input);
-  return generator(runtime, [=, &values](Runtime& at, Value& value) {
-    if (!values.next(at, value)) return false;
-    value = apply_filter(at, name, value, rest);
-    return true;
-  });
+  return deferred(runtime, start_map, input, arguments);
 }
-
 Value select(Runtime& runtime, const Value& input, const Arguments& arguments) {
-  return select_or_reject(runtime, "select", input, arguments, false, true);
+  return deferred(runtime, start_select<false, true>, input, arguments);
 }
 Value reject(Runtime& runtime, const Value& input, const Arguments& arguments) {
-  return select_or_reject(runtime, "reject", input, arguments, false, false);
+  return deferred(runtime, start_select<false, false>, input, arguments);
 }
 Value selectattr(Runtime& runtime, const Value& input, const Arguments& arguments) {
-  return select_or_reject(runtime, "selectattr", input, arguments, true, true);
+  return deferred(runtime, start_select<true, true>, input, arguments);
 }
 Value rejectattr(Runtime& runtime, const Value& input, const Arguments& arguments) {
-  return select_or_reject(runtime, "rejectattr", input, arguments, true, false);
+  return deferred(runtime, start_select<true, false>, input, arguments);
 }
 
 }  // namespace ocelli::text::jinja::filters

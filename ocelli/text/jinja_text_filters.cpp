@@ -157,10 +157,10 @@ Value truncate(Runtime& runtime, const Value& input, const Arguments& arguments)
   const Int leeway = bound.is_set(3) ? bound.integer(3, 5) : 5;
   const auto end_size = static_cast<Int>(count_code_points(end));
   if (size < end_size || leeway < 0) fail("truncate: the length must be at least that of '{}', and leeway no less than 0", end);
-  if (!input.is_string() && !input.is_undefined()) fail("truncate takes a string, not {}", type_name(input));
-  const std::string text = to_text(runtime, input);
-  if (static_cast<Int>(count_code_points(text)) <= size + leeway) return input;
-  std::string_view out = std::string_view(text).substr(0, offset_of_code_point(text, static_cast<size_t>(size - end_size)));
+  if (jinja::length(runtime, input) <= size + leeway) return input;  // whatever it is
+  if (!input.is_string()) fail("truncate takes a string, not {}", type_name(input));
+  const std::string_view text = input.text();
+  std::string_view out = text.substr(0, offset_of_code_point(text, static_cast<size_t>(size - end_size)));
   if (!bound.truth(runtime, 1, false)) out = out.substr(0, out.rfind(' '));
   return runtime.string(std::string(out) + std::string(end));
 }

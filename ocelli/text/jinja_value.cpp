@@ -276,15 +276,17 @@ bool equal(Runtime& runtime, const Value& left, const Value& right) {
   return false;
 }
 
+bool is_hashable(Runtime& runtime, const Value& value) {
+  if (value.is(Kind::kList) || value.is(Kind::kDict)) return false;
+  if (!value.is(Kind::kTuple)) return true;
+  const Runtime::Nesting nesting(runtime);
+  const Values& items = value.as<ListObject>().items;
+  runtime.charge(static_cast<int64_t>(items.size()));
+  return std::all_of(items.begin(), items.end(), [&](const Value& item) { return is_hashable(runtime, item); });
+}
+
 void require_hashable(Runtime& runtime, const Value& value) {
-  if (value.is(Kind::kList) || value.is(Kind::kDict)) fail("a {} can't be a dict key", type_name(value));
-  if (value.is(Kind::kTuple)) {
-    const Runtime::Nesting nesting(runtime);
-    for (const Value& item : value.as<ListObject>().items) {
-      runtime.charge();
-      require_hashable(runtime, item);
-    }
-  }
+  if (!is_hashable(runtime, value)) fail("a {} that holds or is a list or dict can't be a dict key", type_name(value));
 }
 
 bool ordered(Runtime& runtime, Order order, const Value& left, const Value& right) {

@@ -171,7 +171,9 @@ std::string_view type_name(const Value& value);
 bool truth(Runtime& runtime, const Value& value);
 /// `==`.
 bool equal(Runtime& runtime, const Value& left, const Value& right);
-/// Throws Error unless the value may be a dict key.
+/// Whether the value may be a dict key.
+bool is_hashable(Runtime& runtime, const Value& value);
+/// Throws Error unless it may.
 void require_hashable(Runtime& runtime, const Value& value);
 
 enum class Order { kLess, kLessEqual, kGreater, kGreaterEqual };

@@ -11,7 +11,8 @@ namespace ocelli::train {
 const char* const kDefaultChatTemplate =
     "{{ bos_token }}{% for message in messages %}<|{{ message.role }}|>"
     "{% if message.content is string %}{{ message.content }}"
-    "{% else %}{% for part in message.content %}{% if part.type == 'image' %}<image>{% else %}{{ part.text }}{% endif %}{% endfor %}"
+    "{% else %}{% for part in message.content %}{% if part.type == 'image' %}<image>{% else %}{{ part.text }}{% endif %}{% "
+    "endfor %}"
     "{% endif %}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
 
 namespace {
@@ -49,7 +50,8 @@ vision::VisionConfig vision_config(const PartRecipe& part) {
   Json config = part.config;
   std::vector<int64_t> layers;
   if (config.contains("select_layer")) {
-    require(config["select_layer"].is_number_integer(), "model.vision.select_layer is {}, expected an integer", config["select_layer"].dump());
+    require(config["select_layer"].is_number_integer(), "model.vision.select_layer is {}, expected an integer",
+            config["select_layer"].dump());
     layers = {config["select_layer"].get<int64_t>()};
     config.erase("select_layer");
   }
@@ -57,7 +59,8 @@ vision::VisionConfig vision_config(const PartRecipe& part) {
     require(config.empty(), "model.vision: base and \"{}\" can't both be given", config.empty() ? "" : config.begin().key());
     config = part_config(model::resolve_model(part.base), "vision_config");
   } else {
-    require(config.contains("architecture"), "model.vision: give base or architecture (ocelli_vision, clip_vision_model, siglip_vision_model)");
+    require(config.contains("architecture"),
+            "model.vision: give base or architecture (ocelli_vision, clip_vision_model, siglip_vision_model)");
     config["model_type"] = config["architecture"];
     config.erase("architecture");
   }
@@ -78,8 +81,8 @@ model::ImageProcessor image_processor(const Recipe& recipe, const vision::Vision
   config["image_processor_type"] = "OcelliImageProcessor";
   if (!config.contains("size")) config["size"] = tower.image_size;
   model::ImageProcessor out = model::ImageProcessor::from_json(JsonView(config, "model.image"));
-  require(out.height == tower.image_size && out.width == tower.image_size, "model.image.size is {}, the vision tower takes {}", out.height,
-          tower.image_size);
+  require(out.height == tower.image_size && out.width == tower.image_size, "model.image.size is {}, the vision tower takes {}",
+          out.height, tower.image_size);
   return out;
 }
 
@@ -156,7 +159,8 @@ Assembled assemble(const Recipe& recipe, const std::vector<std::shared_ptr<const
   const bool sees = !recipe.model.vision.base.empty() || !recipe.model.vision.config.empty();
   if (sees) config.image_token_id = image_token(text);
   text.tokenizer = text::make_tokenizer(text.tokenizer_json, "tokenizer.json");
-  const int64_t known = decoder.contains("vocab_size") && decoder["vocab_size"].is_number_integer() ? decoder["vocab_size"].get<int64_t>() : 0;
+  const int64_t known =
+      decoder.contains("vocab_size") && decoder["vocab_size"].is_number_integer() ? decoder["vocab_size"].get<int64_t>() : 0;
   decoder["vocab_size"] = std::max(known, text.tokenizer->vocab_size());
   config.decoder = language::DecoderConfig::from_json(JsonView(decoder, "model.decoder"));
   if (const auto id = text.tokenizer->id_of(text.bos)) config.bos_token_id = *id;
@@ -167,8 +171,8 @@ Assembled assemble(const Recipe& recipe, const std::vector<std::shared_ptr<const
     config.vision = vision_config(recipe.model.vision);
     require(recipe.model.connector.base.empty(), "model.connector.base: connectors are loaded with a whole model (model.base)");
     const Json connector = recipe.model.connector.config.empty() ? Json{{"type", "mlp"}} : recipe.model.connector.config;
-    config.connector = connector::ConnectorConfig::from_json(JsonView(connector, "model.connector"), config.vision->feature_width(),
-                                                             config.decoder.hidden_size);
+    config.connector = connector::ConnectorConfig::from_json(JsonView(connector, "model.connector"),
+                                                             config.vision->feature_width(), config.decoder.hidden_size);
     parts.images = image_processor(recipe, *config.vision);
   }
   parts.tokenizer = text.tokenizer;

@@ -72,18 +72,26 @@ void write_weights(const fs::path& folder, const model::Model& model, const Opti
 }  // namespace
 
 Json RunState::to_json() const {
-  return {{"format", kFormat},   {"step", step},     {"stage", stage},     {"stage_step", stage_step}, {"position", position},
-          {"optimizer_steps", optimizer_steps}, {"drawn", drawn}, {"faults", faults}, {"tokens", tokens}, {"samples", samples},
-          {"pictures", pictures}, {"flops", flops}, {"seconds", seconds}};
+  return {{"format", kFormat},        {"step", step},         {"stage", stage},
+          {"stage_step", stage_step}, {"position", position}, {"optimizer_steps", optimizer_steps},
+          {"drawn", drawn},           {"faults", faults},     {"tokens", tokens},
+          {"samples", samples},       {"pictures", pictures}, {"flops", flops},
+          {"seconds", seconds}};
 }
 
 RunState RunState::from_json(const JsonView& json) {
   const int64_t format = json.integer("format");
   require(format == kFormat, "{}.format is {}, expected {}", json.path(), format, kFormat);
   RunState state;
-  for (const auto& [key, target] : {std::pair{"step", &state.step}, {"stage", &state.stage}, {"stage_step", &state.stage_step},
-                                    {"position", &state.position}, {"optimizer_steps", &state.optimizer_steps}, {"drawn", &state.drawn},
-                                    {"faults", &state.faults}, {"tokens", &state.tokens}, {"samples", &state.samples},
+  for (const auto& [key, target] : {std::pair{"step", &state.step},
+                                    {"stage", &state.stage},
+                                    {"stage_step", &state.stage_step},
+                                    {"position", &state.position},
+                                    {"optimizer_steps", &state.optimizer_steps},
+                                    {"drawn", &state.drawn},
+                                    {"faults", &state.faults},
+                                    {"tokens", &state.tokens},
+                                    {"samples", &state.samples},
                                     {"pictures", &state.pictures}}) {
     *target = json.integer_in(key, 0, int64_t{1} << 60);
   }
@@ -92,8 +100,8 @@ RunState RunState::from_json(const JsonView& json) {
   return state;
 }
 
-void write_checkpoint(const fs::path& run, const model::Model& model, const model::Processor& processor, const Optimizer& optimizer,
-                      const RunState& state, int64_t keep) {
+void write_checkpoint(const fs::path& run, const model::Model& model, const model::Processor& processor,
+                      const Optimizer& optimizer, const RunState& state, int64_t keep) {
   const fs::path parent = run / "checkpoints";
   make_directories(parent);
   const fs::path final = parent / fmt::format("step-{}", state.step);
@@ -132,9 +140,10 @@ void verify_checkpoint(const fs::path& checkpoint) {
     const JsonView entry(value, file.string() + ": " + name);
     const fs::path path = checkpoint / fs::path(name).filename();
     require(fs::exists(path), "{}: {} is missing", checkpoint.string(), name);
-    require(static_cast<int64_t>(fs::file_size(path)) == entry.integer("bytes"), "{}: {} bytes, the manifest says {}", path.string(),
-            fs::file_size(path), entry.integer("bytes"));
-    require(hash_of(path) == entry.string("xxh3"), "{}: its hash differs from the manifest's; the file is damaged", path.string());
+    require(static_cast<int64_t>(fs::file_size(path)) == entry.integer("bytes"), "{}: {} bytes, the manifest says {}",
+            path.string(), fs::file_size(path), entry.integer("bytes"));
+    require(hash_of(path) == entry.string("xxh3"), "{}: its hash differs from the manifest's; the file is damaged",
+            path.string());
   }
   for (const char* needed : {"model.safetensors", "optimizer.safetensors", "state.json"}) {
     const bool sharded = std::string_view(needed) == "model.safetensors" && files.has("model.safetensors.index.json");
@@ -165,7 +174,9 @@ RunState read_state(const fs::path& checkpoint) {
   return RunState::from_json(JsonView(json, (checkpoint / "state.json").string()));
 }
 
-void restore_model(const fs::path& checkpoint, model::Model& model) { model::load_part(model, "", checkpoint, {.dtype = at::kFloat, .trainable = true}); }
+void restore_model(const fs::path& checkpoint, model::Model& model) {
+  model::load_part(model, "", checkpoint, {.dtype = at::kFloat, .trainable = true});
+}
 
 void restore_optimizer(const fs::path& checkpoint, Optimizer& optimizer, const RunState& state) {
   const auto file = open_safetensors(checkpoint / "optimizer.safetensors");
@@ -174,7 +185,8 @@ void restore_optimizer(const fs::path& checkpoint, Optimizer& optimizer, const R
   optimizer.restore(tensors, state.optimizer_steps);
 }
 
-void write_model_folder(const fs::path& folder, const model::Model& model, const model::Processor& processor, const Optimizer* optimizer) {
+void write_model_folder(const fs::path& folder, const model::Model& model, const model::Processor& processor,
+                        const Optimizer* optimizer) {
   const fs::path temporary = folder.string() + fmt::format(".tmp-{}", getpid());
   try {
     fs::remove_all(temporary);

@@ -32,7 +32,9 @@ std::vector<Piece> pieces_of(const Entries& entries) {
   return pieces;
 }
 
-at::ScalarType state_type(const at::Tensor& parameter) { return parameter.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+at::ScalarType state_type(const at::Tensor& parameter) {
+  return parameter.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
 
 }  // namespace
 
@@ -105,7 +107,8 @@ void Optimizer::step(double share, double gradient_scale) {
       AT_DISPATCH_FLOATING_TYPES(entry.first.scalar_type(), "adamw", [&] {
         kernels::adamw_step<scalar_t>(options, piece.end - piece.begin, weights.data_ptr<scalar_t>() + piece.begin,
                                       gradients[piece.entry].const_data_ptr<scalar_t>() + piece.begin,
-                                      entry.first.data_ptr<scalar_t>() + piece.begin, entry.second.data_ptr<scalar_t>() + piece.begin);
+                                      entry.first.data_ptr<scalar_t>() + piece.begin,
+                                      entry.second.data_ptr<scalar_t>() + piece.begin);
       });
     }
   });

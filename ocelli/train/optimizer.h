@@ -12,8 +12,8 @@
 
 namespace ocelli::train {
 
-/// AdamW over the parts a stage trains, each with its rate. In bf16 it holds the fp32 weights, and writes one bf16 copy for the model to compute
-/// with after every step. State is kept by parameter name.
+/// AdamW over the parts a stage trains, each with its rate. In bf16 it holds the fp32 weights, and writes one bf16 copy for the
+/// model to compute with after every step. State is kept by parameter name.
 class Optimizer {
  public:
   /// Marks trained parameters as requiring gradients and all others as not.
@@ -43,9 +43,9 @@ class Optimizer {
   struct Entry {
     std::string name;
     std::string part;
-    at::Tensor parameter;              ///< the model's
-    at::Tensor master;                 ///< fp32, undefined when the parameter is
-    at::Tensor first, second;          ///< moments, fp32 (fp64 for an fp64 model)
+    at::Tensor parameter;      ///< the model's
+    at::Tensor master;         ///< fp32, undefined when the parameter is
+    at::Tensor first, second;  ///< moments, fp32 (fp64 for an fp64 model)
     double rate = 0, decay = 0;
   };
   StageRecipe stage_;

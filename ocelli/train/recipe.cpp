@@ -8,6 +8,7 @@
 #include "ocelli/base/error.h"
 #include "ocelli/base/file.h"
 #include "ocelli/train/toml_reader.h"
+#include "ocelli/train/toml_writer.h"
 
 namespace ocelli::train {
 namespace {
@@ -238,6 +239,7 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
   recipe.save_steps = train.integer("save_steps", recipe.save_steps, 1, kMany);
   recipe.save_total_limit = train.integer("save_total_limit", recipe.save_total_limit, 1, 1 << 20);
   recipe.logging_steps = train.integer("logging_steps", recipe.logging_steps, 1, kMany);
+  recipe.log_samples = train.boolean("log_samples", recipe.log_samples);
   recipe.max_fault_share = train.number("max_fault_share", recipe.max_fault_share, 0, 1);
   recipe.loader_threads = train.integer("loader_threads", recipe.loader_threads, 0, 1024);
   train.finish();
@@ -270,7 +272,8 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
       TableReader table(*node.as_table(), "stage", file.string());
       StageRecipe stage = defaults;
       stage.name = table.string("name", "stage" + std::to_string(recipe.stages.size() + 1));
-      if (std::find(names.begin(), names.end(), stage.name) != names.end()) table.wrong("name", fmt::format("\"{}\" is given twice", stage.name));
+      if (std::find(names.begin(), names.end(), stage.name) != names.end())
+        table.wrong("name", fmt::format("\"{}\" is given twice", stage.name));
       names.push_back(stage.name);
       stage.train = table.strings("train", kParts);
       for (const std::string& part : stage.train) {
@@ -294,38 +297,6 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
     throw UsageError(fmt::format("{}: [model] gives neither a base nor a decoder", file.string()));
   }
   return recipe;
-}
-
-toml::table to_table(const Json& json);
-
-void insert(toml::table& table, const std::string& key, const Json& value) {
-  if (value.is_object()) {
-    table.insert_or_assign(key, to_table(value));
-  } else if (value.is_array()) {
-    toml::array array;
-    for (const Json& item : value) {
-      if (item.is_string()) array.push_back(item.get<std::string>());
-      if (item.is_boolean()) array.push_back(item.get<bool>());
-      if (item.is_number_integer()) array.push_back(item.get<int64_t>());
-      if (item.is_number_float()) array.push_back(item.get<double>());
-      if (item.is_object()) array.push_back(to_table(item));
-    }
-    table.insert_or_assign(key, std::move(array));
-  } else if (value.is_string()) {
-    table.insert_or_assign(key, value.get<std::string>());
-  } else if (value.is_boolean()) {
-    table.insert_or_assign(key, value.get<bool>());
-  } else if (value.is_number_integer()) {
-    table.insert_or_assign(key, value.get<int64_t>());
-  } else if (value.is_number_float()) {
-    table.insert_or_assign(key, value.get<double>());
-  }
-}
-
-toml::table to_table(const Json& json) {
-  toml::table table;
-  for (const auto& [key, value] : json.items()) insert(table, key, value);
-  return table;
 }
 
 Json part_json(const PartRecipe& part) {
@@ -353,10 +324,11 @@ Recipe Recipe::load(const fs::path& file, const std::vector<std::string>& overri
 }
 
 std::string Recipe::to_toml() const {
-  Json root = {{"name", name}, {"seed", seed}};
+  OrderedJson root = {{"name", name}, {"seed", seed}};
   Json model_json = Json::object();
   if (!model.base.empty()) model_json["base"] = model.base;
-  for (const auto& [key, part] : {std::pair{"vision", &model.vision}, {"connector", &model.connector}, {"decoder", &model.decoder}}) {
+  for (const auto& [key, part] :
+       {std::pair{"vision", &model.vision}, {"connector", &model.connector}, {"decoder", &model.decoder}}) {
     const Json json = part_json(*part);
     if (!json.empty()) model_json[key] = json;
   }
@@ -365,9 +337,9 @@ std::string Recipe::to_toml() const {
   root["tokenizer"] = {{"train", tokenizer.train}, {"vocab_size", tokenizer.vocab_size}};
   if (!tokenizer.base.empty()) root["tokenizer"]["base"] = tokenizer.base;
   if (!tokenizer.chat_template.empty()) root["tokenizer"]["chat_template"] = tokenizer.chat_template;
-  root["train"] = {{"precision", precision},         {"save_steps", save_steps},
-                   {"save_total_limit", save_total_limit}, {"logging_steps", logging_steps},
-                   {"max_fault_share", max_fault_share},   {"loader_threads", loader_threads}};
+  root["train"] = {{"precision", precision},          {"save_steps", save_steps},   {"save_total_limit", save_total_limit},
+                   {"logging_steps", logging_steps},  {"log_samples", log_samples}, {"max_fault_share", max_fault_share},
+                   {"loader_threads", loader_threads}};
   root["data"] = Json::array();
   for (const DataRecipe& source : data) {
     root["data"].push_back({{"name", source.options.name},
@@ -398,9 +370,7 @@ std::string Recipe::to_toml() const {
                              {"max_length", stage.max_length},
                              {"gradient_checkpointing", stage.gradient_checkpointing}});
   }
-  std::ostringstream out;
-  out << to_table(root) << "\n";
-  return out.str();
+  return to_toml_text(root);
 }
 
 std::vector<std::string> differences(const std::string& old_toml, const std::string& new_toml) {

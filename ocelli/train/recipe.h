@@ -13,44 +13,44 @@ namespace ocelli::train {
 
 /// A part of the model: weights to start from, or a new one by its config keys.
 struct PartRecipe {
-  std::string base;            ///< path or org/name; empty: new
+  std::string base;              ///< path or org/name; empty: new
   Json config = Json::object();  ///< keys of `vision_config`, `connector_config` or `text_config`
 };
 
 struct ModelRecipe {
-  std::string base;            ///< a whole model; then the parts are empty
+  std::string base;  ///< a whole model; then the parts are empty
   PartRecipe vision, connector, decoder;
-  Json image = Json::object(); ///< how pictures are prepared: `size`, `shape`, `resample`, `image_mean`, `image_std`
+  Json image = Json::object();  ///< how pictures are prepared: `size`, `shape`, `resample`, `image_mean`, `image_std`
 };
 
 struct TokenizerRecipe {
-  std::string base;            ///< folder with tokenizer.json; empty: the decoder's
-  bool train = false;          ///< train a byte-level BPE on the recipe's texts
+  std::string base;    ///< folder with tokenizer.json; empty: the decoder's
+  bool train = false;  ///< train a byte-level BPE on the recipe's texts
   int64_t vocab_size = 4096;
-  std::string chat_template;   ///< Jinja text; empty: the base's, or ocelli's own
+  std::string chat_template;  ///< Jinja text; empty: the base's, or ocelli's own
 };
 
 struct DataRecipe {
   data::DatasetOptions options;
   std::vector<std::string> question_types;  ///< only independent questions of these types; empty: everything
-  double weight = 1.0;         ///< passes over the source in one epoch
+  double weight = 1.0;                      ///< passes over the source in one epoch
 };
 
 struct StageRecipe {
   std::string name;
   std::vector<std::string> train = {"vision", "connector", "decoder"};  ///< parts whose weights change
-  std::map<std::string, double> data;            ///< sources and their weights in this stage; default: all, each with its own
-  std::map<std::string, double> learning_rate;   ///< by part
-  int64_t batch_size = 32;                       ///< conversations or independent questions per optimizer step
-  int64_t gradient_accumulation_steps = 1;       ///< passes a step is cut into
-  int64_t max_tokens_per_step = 0;               ///< most rows in one pass, 0: no bound
+  std::map<std::string, double> data;           ///< sources and their weights in this stage; default: all, each with its own
+  std::map<std::string, double> learning_rate;  ///< by part
+  int64_t batch_size = 32;                      ///< conversations or independent questions per optimizer step
+  int64_t gradient_accumulation_steps = 1;      ///< passes a step is cut into
+  int64_t max_tokens_per_step = 0;              ///< most rows in one pass, 0: no bound
   double num_epochs = 1;
-  int64_t max_steps = 0;                         ///< > 0: instead of num_epochs
+  int64_t max_steps = 0;  ///< > 0: instead of num_epochs
   double warmup_ratio = 0.03;
-  std::string lr_scheduler_type = "cosine";      ///< cosine, linear, constant
+  std::string lr_scheduler_type = "cosine";  ///< cosine, linear, constant
   double weight_decay = 0;
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
-  double max_grad_norm = 1.0;                    ///< 0: no clipping
+  double max_grad_norm = 1.0;  ///< 0: no clipping
   int64_t max_length = 2048;
   bool gradient_checkpointing = false;
 };
@@ -63,15 +63,17 @@ struct Recipe {
   TokenizerRecipe tokenizer;
   std::vector<DataRecipe> data;
   std::vector<StageRecipe> stages;
-  std::string precision = "auto";       ///< fp32, bf16; auto becomes one of them when the run starts
+  std::string precision = "auto";  ///< fp32, bf16; auto becomes one of them when the run starts
   int64_t save_steps = 500;
   int64_t save_total_limit = 2;
-  int64_t logging_steps = 10;           ///< steps between lines of TensorBoard events (metrics.jsonl has every step)
-  double max_fault_share = 0.01;        ///< more broken samples than this share of those drawn stop the run
-  int64_t loader_threads = 0;           ///< 0: half the cores, at least one
+  int64_t logging_steps = 10;     ///< steps between lines of TensorBoard events (metrics.jsonl has every step)
+  bool log_samples = false;       ///< metrics.jsonl names the samples of every step
+  double max_fault_share = 0.01;  ///< more broken samples than this share of those drawn stop the run
+  int64_t loader_threads = 0;     ///< 0: half the cores, at least one
 
-  /// Reads a TOML file, its `extends` bases below it, and `overrides` (`stage.align.learning_rate=1e-4`) above. Relative paths start from the file
-  /// that names them. Throws UsageError naming the key, the file's line and the nearest valid key for anything unknown or of the wrong type.
+  /// Reads a TOML file, its `extends` bases below it, and `overrides` (`stage.align.learning_rate=1e-4`) above. Relative paths
+  /// start from the file that names them. Throws UsageError naming the key, the file's line and the nearest valid key for
+  /// anything unknown or of the wrong type.
   static Recipe load(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
   /// TOML that load() reads back to the same recipe.
   std::string to_toml() const;

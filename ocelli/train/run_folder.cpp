@@ -23,16 +23,22 @@ RunFolder::RunFolder(std::filesystem::path path) : path_(std::move(path)) {
   }
 }
 
-RunFolder::~RunFolder() { ::close(lock_); }
+RunFolder::~RunFolder() {
+  ::close(lock_);
+}
 
 std::string RunFolder::stored_recipe() const {
   const std::filesystem::path file = path_ / "recipe.toml";
   return std::filesystem::exists(file) ? read_file(file, 16 << 20) : std::string();
 }
 
-void RunFolder::store_recipe(const std::string& toml) { write_file_atomic(path_ / "recipe.toml", toml); }
+void RunFolder::store_recipe(const std::string& toml) {
+  write_file_atomic(path_ / "recipe.toml", toml);
+}
 
-void RunFolder::store_environment(const Json& environment) { write_file_atomic(path_ / "env.json", environment.dump(2) + "\n"); }
+void RunFolder::store_environment(const Json& environment) {
+  write_file_atomic(path_ / "env.json", environment.dump(2) + "\n");
+}
 
 void RunFolder::open_logs(int64_t step) {
   report::truncate_lines_after(path_ / "metrics.jsonl", step);

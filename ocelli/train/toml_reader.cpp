@@ -32,14 +32,18 @@ std::string TableReader::where(std::string_view key) const {
   return line > 0 ? fmt::format("{}:{}: {}", file_, line, full) : fmt::format("{}: {}", file_, full);
 }
 
-void TableReader::wrong(std::string_view key, const std::string& what) { throw UsageError(where(key) + " " + what); }
+void TableReader::wrong(std::string_view key, const std::string& what) {
+  throw UsageError(where(key) + " " + what);
+}
 
 const toml::node* TableReader::node(std::string_view key) {
   asked_.emplace(key);
   return table_.get(key);
 }
 
-bool TableReader::has(std::string_view key) { return node(key) != nullptr; }
+bool TableReader::has(std::string_view key) {
+  return node(key) != nullptr;
+}
 
 std::string TableReader::string(std::string_view key, const std::string& fallback) {
   const toml::node* found = node(key);
@@ -97,7 +101,8 @@ std::string TableReader::choice(std::string_view key, const std::string& fallbac
 TableReader TableReader::table(std::string_view key) {
   static const toml::table kEmpty;
   const toml::node* found = node(key);
-  if (found != nullptr && !found->is_table()) wrong(key, fmt::format("is {} ({}), expected a table", shown(*found), type_name(*found)));
+  if (found != nullptr && !found->is_table())
+    wrong(key, fmt::format("is {} ({}), expected a table", shown(*found), type_name(*found)));
   const std::string path = path_.empty() ? std::string(key) : path_ + "." + std::string(key);
   return {found == nullptr ? kEmpty : *found->as_table(), path, file_};
 }

@@ -38,7 +38,9 @@ constexpr int64_t kMostFaultsInRow = 100;
 /// Samples drawn before the share of broken ones says anything.
 constexpr int64_t kLeastDrawn = 100;
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 at::ScalarType resolve_precision(Recipe& recipe) {
   if (recipe.precision == "auto") recipe.precision = bf16_is_native() ? "bf16" : "fp32";
@@ -98,6 +100,7 @@ class Trainer {
   RunState state_;
   TrainResult result_;
   std::vector<double> recent_losses_;
+  std::vector<std::string> step_ids_;  ///< "source:id" of the step's samples, when they are logged
   int64_t faults_in_row_ = 0;
   int non_finite_in_row_ = 0;
   double last_norm_ = 0;
@@ -110,7 +113,8 @@ class Trainer {
 void Trainer::open_sources() {
   for (const DataRecipe& source : recipe_.data) {
     auto dataset = data::open_dataset(source.options);
-    if (!source.question_types.empty()) dataset = std::make_shared<data::QuestionFilter>(std::move(dataset), source.question_types);
+    if (!source.question_types.empty())
+      dataset = std::make_shared<data::QuestionFilter>(std::move(dataset), source.question_types);
     sources_[source.options.name] = std::move(dataset);
   }
 }
@@ -149,7 +153,8 @@ std::optional<fs::path> Trainer::checkpoint_to_resume() {
   if (options_.resume == "auto") {
     from = newest_checkpoint(folder_.path());
   } else if (options_.resume == "never") {
-    require(stored.empty(), "run {}: the folder holds a run already; choose another with --out, or resume it", folder_.path().string());
+    require(stored.empty(), "run {}: the folder holds a run already; choose another with --out, or resume it",
+            folder_.path().string());
   } else {
     from = options_.resume;
     verify_checkpoint(*from);
@@ -159,8 +164,10 @@ std::optional<fs::path> Trainer::checkpoint_to_resume() {
     if (!changed.empty()) {
       std::string list;
       for (const std::string& line : changed) list += "\n  " + line;
-      fail("run {}: the recipe has changed since the run was started; go on with the old one, or choose another folder with --out{}",
-           folder_.path().string(), list);
+      fail(
+          "run {}: the recipe has changed since the run was started; go on with the old one, or choose another folder with "
+          "--out{}",
+          folder_.path().string(), list);
     }
   }
   folder_.store_recipe(now);
@@ -169,6 +176,7 @@ std::optional<fs::path> Trainer::checkpoint_to_resume() {
 
 TrainResult Trainer::run() {
   dtype_ = resolve_precision(recipe_);
+  result_.resident_before_bytes = nn::resident_bytes();
   open_sources();
   const std::optional<fs::path> resumed = checkpoint_to_resume();
   folder_.store_environment(environment(recipe_));
@@ -192,7 +200,8 @@ TrainResult Trainer::run() {
     total += planned_steps_.back();
   }
   if (options_.max_steps > 0) total = std::min(total, options_.max_steps);
-  log::info("{} parameters, {}, {} steps, {} threads", nn::count_parameters(*assembled_.model), recipe_.precision, total, at::get_num_threads());
+  log::info("{} parameters, {}, {} steps, {} threads", nn::count_parameters(*assembled_.model), recipe_.precision, total,
+            at::get_num_threads());
   report::ProgressOptions shown;
   shown.start = state_.step;
   progress_ = std::make_unique<report::Progress>("training", total, shown);
@@ -207,8 +216,10 @@ TrainResult Trainer::run() {
   result_.state = state_;
   result_.seconds = state_.seconds;
   result_.peak_tensor_bytes = nn::memory_use().peak;
+  result_.peak_resident_bytes = nn::peak_resident_bytes();
   if (!recent_losses_.empty()) {
-    result_.last_loss = std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) / static_cast<double>(recent_losses_.size());
+    result_.last_loss =
+        std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) / static_cast<double>(recent_losses_.size());
   }
   progress_->finish(fmt::format("loss {:.4f}", result_.last_loss));
   if (result_.finished) result_.model = folder_.path() / "model";
@@ -225,8 +236,10 @@ void Trainer::run_stage(size_t index, const std::optional<fs::path>& resumed) {
   if (resumed && state_.optimizer_steps > 0) restore_optimizer(*resumed, stage.optimizer, state_);
 
   const data::SampleEncoder encoder(
-      assembled_.processor, [this](const image::Tiling& tiling) { return assembled_.model->num_tokens(tiling); }, recipe.max_length);
-  const int threads = recipe_.loader_threads > 0 ? static_cast<int>(recipe_.loader_threads) : std::max(1, cpu_info().logical_cores / 2);
+      assembled_.processor, [this](const image::Tiling& tiling) { return assembled_.model->num_tokens(tiling); },
+      recipe.max_length);
+  const int threads =
+      recipe_.loader_threads > 0 ? static_cast<int>(recipe_.loader_threads) : std::max(1, cpu_info().logical_cores / 2);
   const int64_t ahead = std::clamp<int64_t>(2 * recipe.batch_size, 4 * threads, 256);
   data::Loader loader(stage.mixture, encoder, state_.position, threads, ahead);
 
@@ -240,12 +253,14 @@ void Trainer::run_stage(size_t index, const std::optional<fs::path>& resumed) {
     last_norm_ = stage.optimizer.gradient_norm();
     if (!std::isfinite(loss) || !std::isfinite(last_norm_)) {
       stage.optimizer.clear_gradients();
-      log::warning("step {}: loss {} and gradient norm {} are not finite; the step is passed over", state_.step + 1, loss, last_norm_);
+      log::warning("step {}: loss {} and gradient norm {} are not finite; the step is passed over", state_.step + 1, loss,
+                   last_norm_);
       if (++non_finite_in_row_ >= kMostNonFinite) report_non_finite(samples);
     } else {
       non_finite_in_row_ = 0;
       const auto updating = Clock::now();
-      const double clip = recipe.max_grad_norm > 0 && last_norm_ > recipe.max_grad_norm ? recipe.max_grad_norm / (last_norm_ + 1e-6) : 1.0;
+      const double clip =
+          recipe.max_grad_norm > 0 && last_norm_ > recipe.max_grad_norm ? recipe.max_grad_norm / (last_norm_ + 1e-6) : 1.0;
       stage.optimizer.step(share, clip);
       result_.time.optimizer += seconds_since(updating);
     }
@@ -270,6 +285,7 @@ void Trainer::run_stage(size_t index, const std::optional<fs::path>& resumed) {
 
 std::vector<SamplePointer> Trainer::next_step(StageRun& stage, data::Loader& loader) {
   std::vector<SamplePointer> samples;
+  step_ids_.clear();
   for (int64_t count = 0; count < stage.recipe.batch_size;) {
     data::Loader::Item item = loader.next();
     state_.position = item.position + 1;
@@ -279,6 +295,9 @@ std::vector<SamplePointer> Trainer::next_step(StageRun& stage, data::Loader& loa
       continue;
     }
     faults_in_row_ = 0;
+    if (recipe_.log_samples) {
+      step_ids_.push_back(stage.mixture.sources()[static_cast<size_t>(item.draw.source)].data->name() + ":" + item.sample->id);
+    }
     count += static_cast<int64_t>(item.sample->continuations.size());
     samples.push_back(std::move(item.sample));
   }
@@ -289,17 +308,20 @@ void Trainer::record_fault(const data::Mixture& mixture, const data::Loader::Ite
   ++state_.faults;
   ++faults_in_row_;
   const std::string& source = mixture.sources()[static_cast<size_t>(item.draw.source)].data->name();
-  folder_.faults().append(Json{{"step", state_.step + 1}, {"position", item.position}, {"source", source}, {"index", item.draw.index},
+  folder_.faults().append(Json{{"step", state_.step + 1},
+                               {"position", item.position},
+                               {"source", source},
+                               {"index", item.draw.index},
                                {"fault", item.fault}});
   const bool share = state_.drawn >= kLeastDrawn &&
                      static_cast<double>(state_.faults) > recipe_.max_fault_share * static_cast<double>(state_.drawn);
   const bool row = faults_in_row_ >= std::min(kMostFaultsInRow, std::max<int64_t>(10, mixture.epoch_size()));
-  require(!share && !row,
-          "{} of {} samples drawn are broken (max_fault_share is {}); they are listed in {}. The last one: {}", state_.faults, state_.drawn,
-          recipe_.max_fault_share, folder_.faults().path().string(), item.fault);
+  require(!share && !row, "{} of {} samples drawn are broken (max_fault_share is {}); they are listed in {}. The last one: {}",
+          state_.faults, state_.drawn, recipe_.max_fault_share, folder_.faults().path().string(), item.fault);
 }
 
-std::vector<std::vector<SamplePointer>> Trainer::passes(const StageRecipe& stage, const std::vector<SamplePointer>& samples) const {
+std::vector<std::vector<SamplePointer>> Trainer::passes(const StageRecipe& stage,
+                                                        const std::vector<SamplePointer>& samples) const {
   int64_t tokens = 0;
   for (const SamplePointer& sample : samples) tokens += sample->tokens();
   const int64_t most = stage.max_tokens_per_step > 0 ? stage.max_tokens_per_step : tokens;
@@ -351,7 +373,8 @@ double Trainer::train_step(StageRun& stage, const std::vector<SamplePointer>& sa
 }
 
 void Trainer::add_flops(const data::Batch& batch, const std::vector<SamplePointer>& samples, const StageRecipe& stage) {
-  // Forward by the ledger; a trained part costs twice that again in the backward pass, a frozen one that gradients pass through once.
+  // Forward by the ledger; a trained part costs twice that again in the backward pass, a frozen one that gradients pass through
+  // once.
   Workload pictures;
   for (const image::Tiling& tiling : batch.inputs.pictures) {
     for (int64_t i = 0; i < tiling.count(); ++i) pictures.tiles.emplace_back(tiling.tile_height, tiling.tile_width);
@@ -373,7 +396,8 @@ void Trainer::add_flops(const data::Batch& batch, const std::vector<SamplePointe
       work.cached_tokens = prefix.text_tokens;
       work.text_tokens = static_cast<int64_t>(text.ids.size());
       work.logit_rows = std::count(text.trained.begin(), text.trained.end(), true);
-      state_.flops += decoder * (assembled_.model->decoder().cost(work).flops + assembled_.model->decoder().head_cost(work).flops);
+      state_.flops +=
+          decoder * (assembled_.model->decoder().cost(work).flops + assembled_.model->decoder().head_cost(work).flops);
     }
   }
 }
@@ -383,27 +407,31 @@ void Trainer::log_step(StageRun& stage, double loss, double norm, double share, 
   if (recent_losses_.size() > 50) recent_losses_.erase(recent_losses_.begin());
   const auto rates = stage.optimizer.rates(share);
   const double epoch = static_cast<double>(state_.position) / static_cast<double>(stage.mixture.epoch_size());
-  folder_.metrics().append(Json{{"step", state_.step},
-                                {"stage", stage.recipe.name},
-                                {"epoch", epoch},
-                                {"loss", loss},
-                                {"grad_norm", norm},
-                                {"learning_rate", rates},
-                                {"tokens", state_.tokens},
-                                {"samples", state_.samples},
-                                {"pictures", state_.pictures},
-                                {"faults", state_.faults},
-                                {"flops", state_.flops},
-                                {"step_seconds", step_seconds},
-                                {"seconds", state_.seconds},
-                                {"wait_seconds", result_.time.waiting}});
-  const double mean = std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) / static_cast<double>(recent_losses_.size());
+  Json line = {{"step", state_.step},
+               {"stage", stage.recipe.name},
+               {"epoch", epoch},
+               {"loss", loss},
+               {"grad_norm", norm},
+               {"learning_rate", rates},
+               {"tokens", state_.tokens},
+               {"samples", state_.samples},
+               {"pictures", state_.pictures},
+               {"faults", state_.faults},
+               {"flops", state_.flops},
+               {"step_seconds", step_seconds},
+               {"seconds", state_.seconds},
+               {"wait_seconds", result_.time.waiting}};
+  if (recipe_.log_samples) line["sample_ids"] = step_ids_;
+  folder_.metrics().append(line);
+  const double mean =
+      std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) / static_cast<double>(recent_losses_.size());
   if (state_.step % recipe_.logging_steps == 0) {
-    std::vector<std::pair<std::string, double>> values = {{"train/loss", loss},
-                                                          {"train/grad_norm", norm},
-                                                          {"train/epoch", epoch},
-                                                          {"perf/step_seconds", step_seconds},
-                                                          {"mem/peak_tensor_gb", static_cast<double>(nn::memory_use().peak) / 1e9}};
+    std::vector<std::pair<std::string, double>> values = {
+        {"train/loss", loss},
+        {"train/grad_norm", norm},
+        {"train/epoch", epoch},
+        {"perf/step_seconds", step_seconds},
+        {"mem/peak_tensor_gb", static_cast<double>(nn::memory_use().peak) / 1e9}};
     for (const auto& [part, rate] : rates) values.emplace_back("train/lr_" + part, rate);
     folder_.events().scalars(values, state_.step);
     folder_.events().flush();
@@ -433,12 +461,14 @@ void Trainer::report_non_finite(const std::vector<SamplePointer>& samples) {
   } catch (const Error& error) {
     where = error.what();
   }
-  fail("step {}: {} steps in a row were not finite; first: {}; samples: {}. Lower the learning rate, or set precision = \"fp32\"", state_.step + 1,
-       kMostNonFinite, where, ids);
+  fail("step {}: {} steps in a row were not finite; first: {}; samples: {}. Lower the learning rate, or set precision = \"fp32\"",
+       state_.step + 1, kMostNonFinite, where, ids);
 }
 
 }  // namespace
 
-TrainResult train(const Recipe& recipe, const TrainOptions& options) { return Trainer(recipe, options).run(); }
+TrainResult train(const Recipe& recipe, const TrainOptions& options) {
+  return Trainer(recipe, options).run();
+}
 
 }  // namespace ocelli::train

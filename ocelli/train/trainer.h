@@ -14,17 +14,18 @@
 namespace ocelli::train {
 
 struct TrainOptions {
-  std::filesystem::path out;          ///< run folder
-  std::string resume = "auto";        ///< auto: go on from the newest checkpoint in `out`; never: start anew in an empty folder; else a checkpoint folder
-  int64_t max_steps = 0;              ///< > 0: stop after this many steps in all, with a checkpoint
+  std::filesystem::path out;    ///< run folder
+  std::string resume = "auto";  ///< auto: go on from the newest checkpoint in `out`; never: start anew in an empty folder; else a
+                                ///< checkpoint folder
+  int64_t max_steps = 0;        ///< > 0: stop after this many steps in all, with a checkpoint
   const std::atomic<bool>* stop = nullptr;  ///< set: finish the step, write a checkpoint, return
 };
 
 /// Where the wall time of a run went, in seconds.
 struct TimeSpent {
-  double waiting = 0;       ///< for the loader
-  double vision = 0;        ///< forward through tower and connector
-  double decoder = 0;       ///< forward through embedding, decoder and loss
+  double waiting = 0;  ///< for the loader
+  double vision = 0;   ///< forward through tower and connector
+  double decoder = 0;  ///< forward through embedding, decoder and loss
   double backward = 0;
   double optimizer = 0;
   double checkpoints = 0;
@@ -33,16 +34,19 @@ struct TimeSpent {
 struct TrainResult {
   RunState state;
   TimeSpent time;
-  double last_loss = 0;               ///< mean over the last 50 steps
-  double seconds = 0;                 ///< of training, over all starts
+  double last_loss = 0;  ///< mean over the last 50 steps
+  double seconds = 0;    ///< of training, over all starts
   int64_t peak_tensor_bytes = 0;
+  int64_t resident_before_bytes = 0;  ///< of the process, before data and model were opened …
+  int64_t peak_resident_bytes = 0;    ///< … and at most
   bool finished = false;              ///< false: stopped by max_steps or a signal
   std::filesystem::path model;        ///< folder of the trained model, when finished
 };
 
-/// Runs a recipe to its end, or on from where an earlier run was stopped or killed: the losses that follow are those of an undisturbed run,
-/// bit for bit (same binary, thread count, instruction set). Writes the run folder as docs/training.md describes.
-/// Throws Error naming what stops it: another run in the folder, a changed recipe, too many broken samples, losses that stay non-finite.
+/// Runs a recipe to its end, or on from where an earlier run was stopped or killed: the losses that follow are those of an
+/// undisturbed run, bit for bit (same binary, thread count, instruction set). Writes the run folder as docs/training.md
+/// describes. Throws Error naming what stops it: another run in the folder, a changed recipe, too many broken samples, losses
+/// that stay non-finite.
 TrainResult train(const Recipe& recipe, const TrainOptions& options);
 
 }  // namespace ocelli::train
