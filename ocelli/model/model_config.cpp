@@ -3,17 +3,16 @@
 namespace ocelli::model {
 namespace {
 
+/// `eos_token_id` as a number or a list.
+std::vector<int64_t> end_tokens(const JsonView& config) {
+  if (!config.value()["eos_token_id"].is_array()) return {config.integer("eos_token_id")};
+  std::vector<int64_t> ids;
+  for (const double id : config.numbers("eos_token_id")) ids.push_back(static_cast<int64_t>(id));
+  return ids;
+}
+
 void read_eos(const JsonView& config, ModelConfig& out) {
-  if (config.has("eos_token_id")) {
-    const Json& value = config.value()["eos_token_id"];
-    if (value.is_array()) {
-      for (const double id : config.numbers("eos_token_id")) out.eos_token_ids.push_back(static_cast<int64_t>(id));
-    } else {
-      out.eos_token_ids.push_back(config.integer("eos_token_id"));
-    }
-  } else {
-    out.eos_token_ids = out.decoder.eos_token_ids;
-  }
+  out.eos_token_ids = config.has("eos_token_id") ? end_tokens(config) : out.decoder.eos_token_ids;
   out.bos_token_id = config.integer("bos_token_id", out.decoder.bos_token_id);
 }
 
@@ -26,7 +25,13 @@ std::vector<int64_t> feature_layers(const JsonView& config, int64_t fallback) {
   return layers;
 }
 
-ModelConfig from_llava(const JsonView& config) {
+ModelConfig from_llava(const JsonView& given) {
+  // A part without model_type is what it was in the first LLaVA.
+  Json filled = given.value();
+  for (const auto& [key, type] : {std::pair{"text_config", "llama"}, {"vision_config", "clip_vision_model"}}) {
+    if (filled.contains(key) && filled[key].is_object() && !filled[key].contains("model_type")) filled[key]["model_type"] = type;
+  }
+  const JsonView config(filled, given.path());
   ModelConfig out;
   out.model_type = "llava";
   const JsonView text = config.object("text_config");
@@ -101,7 +106,15 @@ ModelConfig ModelConfig::load(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
   require(std::filesystem::exists(file), "model {}: config.json is missing; expected a Hugging Face model folder", folder.string());
   const Json json = read_json(file);
-  return from_json(JsonView(json, file.string()));
+  ModelConfig out = from_json(JsonView(json, file.string()));
+  // transformers' generate() ends where generation_config.json says: chat models name ends there that config.json does not.
+  const std::filesystem::path generation_file = folder / "generation_config.json";
+  if (std::filesystem::exists(generation_file)) {
+    const Json generation = read_json(generation_file);
+    const JsonView view(generation, generation_file.string());
+    if (view.has("eos_token_id")) out.eos_token_ids = end_tokens(view);
+  }
+  return out;
 }
 
 Json ModelConfig::to_json() const {

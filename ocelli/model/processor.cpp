@@ -32,7 +32,8 @@ Processor::Processor(Parts parts) : parts_(std::move(parts)) {
 Processor::Parts Processor::load_text(const fs::path& folder) {
   Parts parts;
   const Json processor = read_if_there(folder / "processor_config.json");
-  const Json tokenizer_config = read_if_there(folder / "tokenizer_config.json");
+  parts.tokenizer_config = read_if_there(folder / "tokenizer_config.json");
+  const Json& tokenizer_config = parts.tokenizer_config;
   if (fs::exists(folder / "tokenizer.json")) {
     parts.tokenizer_json = read_json(folder / "tokenizer.json", {.max_bytes = 256ULL << 20, .reject_duplicate_keys = false});
     parts.tokenizer = text::make_tokenizer(parts.tokenizer_json, (folder / "tokenizer.json").string());
@@ -63,6 +64,7 @@ std::shared_ptr<const Processor> Processor::load(const fs::path& folder, const M
     }
   }
   parts.image_token_id = config.image_token_id;
+  parts.processor_config = published_processor_config(config);
   if (!config.vision) return std::make_shared<const Processor>(std::move(parts));
 
   const Json processor = read_if_there(folder / "processor_config.json");
@@ -138,20 +140,35 @@ void Processor::save(const fs::path& folder) const {
   make_directories(folder);
   if (has_tokenizer()) {
     write_file_atomic(folder / "tokenizer.json", parts_.tokenizer_json.dump(2) + "\n");
-    Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"clean_up_tokenization_spaces", false}};
+    Json config = parts_.tokenizer_config;
+    if (!config.contains("tokenizer_class")) config["tokenizer_class"] = "PreTrainedTokenizerFast";
+    if (!config.contains("clean_up_tokenization_spaces")) config["clean_up_tokenization_spaces"] = false;
+    config.erase("chat_template");  // lies in a file of its own
     if (!parts_.bos_token.empty()) config["bos_token"] = parts_.bos_token;
     if (!parts_.eos_token.empty()) config["eos_token"] = parts_.eos_token;
     if (parts_.image_token_id >= 0) {
       config["image_token"] = parts_.image_token;
-      config["extra_special_tokens"] = {{"image_token", parts_.image_token}};
+      Json& extra = config["extra_special_tokens"];
+      if (extra.is_null()) extra = Json::object();
+      if (extra.is_object()) extra["image_token"] = parts_.image_token;
     }
     write_file_atomic(folder / "tokenizer_config.json", config.dump(2) + "\n");
   }
   if (!parts_.chat_template.empty()) write_file_atomic(folder / "chat_template.jinja", parts_.chat_template);
   if (parts_.image_token_id >= 0) {
-    Json config = {{"processor_class", "LlavaProcessor"}, {"image_processor", parts_.images.to_json()}, {"image_token", parts_.image_token}};
+    Json config = parts_.processor_config;
+    config["processor_class"] = "LlavaProcessor";
+    config["image_processor"] = parts_.images.to_json();
+    config["image_token"] = parts_.image_token;
     write_file_atomic(folder / "processor_config.json", config.dump(2) + "\n");
   }
+}
+
+Json published_processor_config(const ModelConfig& config) {
+  if (!config.vision || config.to_json()["model_type"] != "llava") return Json::object();
+  return {{"patch_size", config.vision->patch_size},
+          {"vision_feature_select_strategy", config.vision->keep_class_token ? "full" : "default"},
+          {"num_additional_image_tokens", config.vision->class_embedding ? 1 : 0}};
 }
 
 at::Tensor stack_pixels(std::span<const PixelTiles* const> pictures) {

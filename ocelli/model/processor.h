@@ -26,6 +26,8 @@ class Processor {
   struct Parts {
     std::shared_ptr<const text::Tokenizer> tokenizer;
     Json tokenizer_json;
+    Json tokenizer_config = Json::object();  ///< as published; written again, so that what we don't use is kept
+    Json processor_config = Json::object();  ///< see published_processor_config()
     std::string chat_template;
     ImageProcessor images;
     std::string bos_token, eos_token, image_token = "<image>";
@@ -64,6 +66,9 @@ class Processor {
   Parts parts_;
   std::optional<text::ChatTemplate> template_;
 };
+
+/// What transformers' LlavaProcessor needs to count placeholders; empty for a model it can't express.
+Json published_processor_config(const ModelConfig& config);
 
 /// Pixels of all tiles as one tensor [N, 3, height, width]; undefined for none. Throws Error when tiles differ in size.
 at::Tensor stack_pixels(std::span<const PixelTiles* const> pictures);

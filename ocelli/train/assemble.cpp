@@ -181,6 +181,7 @@ Assembled assemble(const Recipe& recipe, const std::vector<std::shared_ptr<const
   parts.bos_token = text.bos;
   parts.eos_token = text.eos;
   parts.image_token_id = config.image_token_id;
+  parts.processor_config = model::published_processor_config(config);
   out.processor = std::make_shared<const model::Processor>(std::move(parts));
   out.model = std::make_shared<model::Model>(config);
   nn::initialize(*out.model, recipe.seed);

@@ -17,7 +17,7 @@ std::string type_name(const toml::node& node) {
 
 std::string shown(const toml::node& node) {
   const std::string text = to_json(node).dump();
-  return text.size() > 60 ? text.substr(0, 57) + "..." : text;
+  return text.size() > 60 ? fmt::format("{}...", text.substr(0, 57)) : text;
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
+sys.path.insert(0, str(Path(__file__).parent))
 from llava_models import CONFIGS, Folder, make_llama, make_llava, picture
 
 CASES_PER_CONFIG, ALL_CASES_PER_CONFIG = 3, 17
