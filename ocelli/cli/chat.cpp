@@ -31,10 +31,10 @@ struct ChatOptions {
 /// Prints text as tokens come, never half of a UTF-8 character: what ends in an unfinished one waits.
 class Printer {
  public:
-  explicit Printer(const text::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  explicit Printer(const model::Processor& processor) : processor_(processor) {}
   void add(int64_t id) {
     ids_.push_back(id);
-    const std::string text = tokenizer_.decode(ids_, true);
+    const std::string text = processor_.decode(ids_);
     if (text.size() > shown_ && !text.ends_with("\xEF\xBF\xBD")) {
       std::fwrite(text.data() + shown_, 1, text.size() - shown_, stdout);
       std::fflush(stdout);
@@ -42,14 +42,14 @@ class Printer {
     }
   }
   void finish() {
-    const std::string text = tokenizer_.decode(ids_, true);
+    const std::string text = processor_.decode(ids_);
     if (text.size() > shown_) std::fwrite(text.data() + shown_, 1, text.size() - shown_, stdout);
     std::fputc('\n', stdout);
     std::fflush(stdout);
   }
 
  private:
-  const text::Tokenizer& tokenizer_;
+  const model::Processor& processor_;
   std::vector<int64_t> ids_;
   size_t shown_ = 0;
 };
@@ -67,7 +67,7 @@ int one_answer(const ChatOptions& options, const LoadedModel& loaded, double loa
   const std::vector<int64_t> ids = options.prompt.ids(loaded, pictures);
   const double preprocess_ms = milliseconds_since(begin);
   infer::Engine engine(loaded.model, loaded.processor, {.context = options.context});
-  Printer printer(loaded.processor->tokenizer());
+  Printer printer(*loaded.processor);
   const infer::Generation answer = engine.generate(ids, pictures, options.sampling, [&](int64_t id) {
     if (!options.json) printer.add(id);
   });
@@ -76,7 +76,7 @@ int one_answer(const ChatOptions& options, const LoadedModel& loaded, double loa
     print_timings(answer);
     return 0;
   }
-  print_json({{"text", loaded.processor->tokenizer().decode(answer.ids, true)},
+  print_json({{"text", loaded.processor->decode(answer.ids)},
               {"tokens", answer.ids},
               {"usage", {{"prompt", answer.prompt_tokens}, {"image", answer.image_tokens}, {"completion", answer.ids.size()}}},
               {"timings",
@@ -122,10 +122,10 @@ int conversation(const ChatOptions& options, const LoadedModel& loaded) {
       for (const model::PixelTiles& picture : seen) counts.push_back(loaded.model->num_tokens(picture.tiling));
       const std::vector<int64_t> ids =
           loaded.processor->expand(loaded.processor->encode(loaded.processor->render(asked, true)), counts);
-      Printer printer(loaded.processor->tokenizer());
+      Printer printer(*loaded.processor);
       const infer::Generation answer = engine.generate(ids, seen, options.sampling, [&](int64_t id) { printer.add(id); });
       printer.finish();
-      asked.push_back({{"role", "assistant"}, {"content", loaded.processor->tokenizer().decode(answer.ids, true)}});
+      asked.push_back({{"role", "assistant"}, {"content", loaded.processor->decode(answer.ids)}});
       messages = std::move(asked);
       pictures = std::move(seen);
       waiting.clear();

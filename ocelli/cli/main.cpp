@@ -1,3 +1,4 @@
+#include <c10/util/Exception.h>
 #include <torch/version.h>
 
 #include <CLI/CLI.hpp>
@@ -26,6 +27,11 @@ int run(int argc, char** argv) {
                          ocelli::cli::add_report, ocelli::cli::add_doctor}) {
     add(app, action);
   }
+  // CLI11 would only say that a subcommand is missing.
+  const std::string_view first = argc > 1 ? argv[1] : "-";
+  if (!first.starts_with('-') && app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == first; }).empty()) {
+    throw ocelli::UsageError(fmt::format("there is no verb \"{}\"; ocelli --help lists them", first));
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -45,6 +51,9 @@ int main(int argc, char** argv) {
   } catch (const ocelli::UsageError& error) {
     std::fprintf(stderr, "ocelli: %s\n", error.what());
     return kUsage;
+  } catch (const c10::Error& error) {
+    std::fprintf(stderr, "ocelli: %s\n", error.what_without_backtrace());
+    return kFailed;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "ocelli: %s\n", error.what());
     return kFailed;

@@ -39,6 +39,7 @@ std::vector<int64_t> PromptOptions::ids(const LoadedModel& loaded, const std::ve
           loaded.processor->render(OrderedJson::array({user_message(prompt, placed ? 0 : pictures.size())}), true));
     }
   }
+  require(!ids.empty(), "the prompt is empty");
   const int64_t vocabulary = loaded.model->config().decoder.vocab_size;
   for (const int64_t id : ids) require(id >= 0 && id < vocabulary, "id {} lies outside the vocabulary of {}", id, vocabulary);
   return loaded.processor->expand(ids, counts);

@@ -16,7 +16,9 @@ size_t count_marks(std::string_view text) {
   return count;
 }
 
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
 
 std::string id_of(const Json& record, int64_t index) {
   if (!record.contains("id")) return std::to_string(index);
@@ -67,8 +69,12 @@ std::vector<std::string_view> split_records(std::string_view text, const std::st
       --depth;
       if (depth == 1) records.push_back(text.substr(begin, at + 1 - begin));
       if (depth == 0) closed = true;
+    } else if (depth == 1 && c != ',' && !is_space(c)) {
+      fail("{}: byte {}: a record must be an object", origin, at);
     }
   }
+  while (closed && at < text.size() && is_space(text[at])) ++at;
+  require(!closed || at == text.size(), "{}: byte {}: the JSON array is closed, but something follows", origin, at);
   require(closed, "{}: the JSON array is not closed; the file is truncated", origin);
   return records;
 }
@@ -81,7 +87,8 @@ LlavaDataset::LlavaDataset(const DatasetOptions& options) : options_(options), f
 }
 
 Sample LlavaDataset::get(int64_t index) const {
-  const Json record = parse_json(records_[static_cast<size_t>(index)], options_.path.string() + ", record " + std::to_string(index));
+  const Json record =
+      parse_json(records_[static_cast<size_t>(index)], options_.path.string() + ", record " + std::to_string(index));
   const std::string where = options_.path.string() + ", record " + id_of(record, index);
   const JsonView view(record, where);
   require(record.is_object(), "{}: expected an object", where);
@@ -98,7 +105,8 @@ Sample LlavaDataset::get(int64_t index) const {
     require(paths.size() <= kMostPictures, "{}: {} pictures, at most {} are allowed", where, paths.size(), kMostPictures);
     for (const std::string& path : paths) {
       require(!path.empty() && path.find('\0') == std::string::npos, "{}.image: the path is empty", where);
-      const std::filesystem::path full = std::filesystem::path(path).is_absolute() ? std::filesystem::path(path) : options_.images / path;
+      const std::filesystem::path full =
+          std::filesystem::path(path).is_absolute() ? std::filesystem::path(path) : options_.images / path;
       sample.pictures.push_back(full);
     }
   }
@@ -130,7 +138,8 @@ Sample LlavaDataset::get(int64_t index) const {
     }
     sample.turns.push_back(std::move(out));
   }
-  require(!sample.turns.empty() && sample.turns.back().role == Turn::Role::kAssistant, "{}.{}: it must end with an answer", where, key);
+  require(!sample.turns.empty() && sample.turns.back().role == Turn::Role::kAssistant, "{}.{}: it must end with an answer", where,
+          key);
   if (marks == 0 && !sample.pictures.empty()) {
     std::string front;
     for (size_t i = 0; i < sample.pictures.size(); ++i) front += std::string(kMark) + "\n";
@@ -146,12 +155,13 @@ Sample LlavaDataset::get(int64_t index) const {
                                                          [](const Turn& turn) { return turn.role == Turn::Role::kAssistant; }));
   if (view.has("question_types")) {
     sample.question_types = view.strings("question_types");
-    require(sample.question_types.size() == answers, "{}.question_types: {} types for {} answers", where, sample.question_types.size(),
-            answers);
+    require(sample.question_types.size() == answers, "{}.question_types: {} types for {} answers", where,
+            sample.question_types.size(), answers);
   }
   if (view.has("answers")) {
     const Json& lists = record["answers"];
-    require(lists.is_array() && lists.size() == answers, "{}.answers: expected a list of references for each of {} answers", where, answers);
+    require(lists.is_array() && lists.size() == answers, "{}.answers: expected a list of references for each of {} answers",
+            where, answers);
     for (const Json& list : lists) {
       require(list.is_array() && !list.empty(), "{}.answers: expected a list of strings per question", where);
       std::vector<std::string> texts;

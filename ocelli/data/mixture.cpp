@@ -10,6 +10,9 @@ namespace ocelli::data {
 namespace {
 
 constexpr int64_t kWindow = 1024;
+/// The largest of n sources has at least kWindow / n draws of a window, which must not be fewer than the n - 1 that rounding may
+/// take from it.
+constexpr size_t kMostSources = 32;
 /// Loaders look a little ahead: two neighbours of each kind are enough.
 constexpr size_t kKept = 3;
 
@@ -24,9 +27,11 @@ struct Mixture::Window {
 
 Mixture::Mixture(std::vector<Source> sources, uint64_t seed) : sources_(std::move(sources)), seed_(seed) {
   require(!sources_.empty(), "mixture: it has no source");
+  require(sources_.size() <= kMostSources, "mixture: {} sources, at most {} can be mixed", sources_.size(), kMostSources);
   double total = 0;
   for (const Source& source : sources_) {
-    require(std::isfinite(source.weight) && source.weight > 0, "data {}: weight {} is not positive", source.data->name(), source.weight);
+    require(std::isfinite(source.weight) && source.weight > 0, "data {}: weight {} is not positive", source.data->name(),
+            source.weight);
     total += source.weight * static_cast<double>(source.data->size());
   }
   for (const Source& source : sources_) share_.push_back(source.weight * static_cast<double>(source.data->size()) / total);
@@ -38,17 +43,19 @@ std::shared_ptr<const Mixture::Window> Mixture::window(int64_t number) const {
   for (const auto& kept : windows_) {
     if (kept->number == number) return kept;
   }
-  // Every source's count up to a window's end is its share rounded along the cumulative shares, so counts add up to the draws.
+  // Every source's count up to a window's end is its share, rounded; the largest source takes what is left, so that counts add up
+  // to the draws. Rounded shares never fall as draws grow, and the largest gives way by less than it gains in a window: no count
+  // ever falls, so that no draw is given twice. (Rounding along the cumulative shares lets the counts of a small source fall.)
+  const size_t largest = static_cast<size_t>(std::max_element(share_.begin(), share_.end()) - share_.begin());
   const auto counts_before = [&](int64_t draws) {
     std::vector<int64_t> counts(share_.size());
-    double cumulative = 0;
     int64_t given = 0;
     for (size_t s = 0; s < share_.size(); ++s) {
-      cumulative += share_[s];
-      const int64_t upto = s + 1 == share_.size() ? draws : std::llround(cumulative * static_cast<double>(draws));
-      counts[s] = upto - given;
-      given = upto;
+      if (s == largest) continue;
+      counts[s] = std::llround(share_[s] * static_cast<double>(draws));
+      given += counts[s];
     }
+    counts[largest] = draws - given;
     return counts;
   };
   auto out = std::make_shared<Window>();
@@ -56,10 +63,10 @@ std::shared_ptr<const Mixture::Window> Mixture::window(int64_t number) const {
   const std::vector<int64_t> before = counts_before(number * kWindow), after = counts_before((number + 1) * kWindow);
   std::vector<int32_t> sorted;
   for (size_t s = 0; s < share_.size(); ++s) {
-    sorted.insert(sorted.end(), static_cast<size_t>(std::max<int64_t>(0, after[s] - before[s])), static_cast<int32_t>(s));
+    sorted.insert(sorted.end(), static_cast<size_t>(after[s] - before[s]), static_cast<int32_t>(s));
   }
-  sorted.resize(static_cast<size_t>(kWindow), static_cast<int32_t>(share_.size() - 1));
-  const std::vector<int64_t> order = Rng::named(seed_, "mixture window").permutation(kWindow, static_cast<uint64_t>(number) << 32);
+  const std::vector<int64_t> order =
+      Rng::named(seed_, "mixture window").permutation(kWindow, static_cast<uint64_t>(number) << 32);
   std::vector<int64_t> rank = before;
   for (int64_t i = 0; i < kWindow; ++i) {
     const int32_t source = sorted[static_cast<size_t>(order[static_cast<size_t>(i)])];

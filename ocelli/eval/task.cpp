@@ -106,7 +106,7 @@ EvalResult evaluate(infer::Engine& engine, const EvalOptions& options) {
     for (size_t g = 0; g < batch.size(); ++g) {
       for (size_t q = 0; q < batch[g].predictions.size(); ++q) {
         Prediction& one = batch[g].predictions[q];
-        one.prediction = engine.processor().tokenizer().decode(answers[g][q].ids, true);
+        one.prediction = engine.processor().decode(answers[g][q].ids);
         one.score = score(options.task, one.prediction, one.references);
         result.predictions.push_back(std::move(one));
       }

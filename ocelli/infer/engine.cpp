@@ -170,6 +170,7 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
 
 std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGroup> groups, int64_t max_tokens) {
   const at::InferenceMode inference;
+  if (groups.empty()) return {};
   int64_t rows = 0;
   for (const QuestionGroup& group : groups) {
     const auto in_blocks = [&](size_t count) { return (static_cast<int64_t>(count) / options_.block_size + 2) * options_.block_size; };

@@ -83,6 +83,7 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
     require(shape == "squash" || shape == "pad" || shape == "shortest_edge", "{}.shape is \"{}\"; known are squash, pad, shortest_edge",
             config.path(), shape);
     out.shape = shape == "pad" ? Shape::kPad : shape == "squash" ? Shape::kSquash : Shape::kShortestEdge;
+    if (out.shape == Shape::kShortestEdge && config.has("crop_size")) std::tie(out.height, out.width) = height_width(config, "crop_size");
   }
   return out;
 }

@@ -39,13 +39,15 @@ ModelConfig from_llava(const JsonView& given) {
   if (config.boolean("tie_word_embeddings", false)) out.decoder.tie_word_embeddings = true;
   out.vision = vision::VisionConfig::from_json(config.object("vision_config"));
   out.vision->feature_layers = feature_layers(config, -2);
+  out.vision->layers_needed();  // throws for a layer the tower hasn't got
+  out.vision->layers_needed();  // names a layer that does not exist
   const std::string strategy = config.string("vision_feature_select_strategy", "default");
   require(strategy == "default" || strategy == "full", "{}.vision_feature_select_strategy is \"{}\"; known are default, full",
           config.path(), strategy);
   // transformers drops the first row for "default" whatever it is, so a tower without a class token must be read "full".
   require(strategy == "full" || out.vision->class_embedding,
-          "{}.vision_feature_select_strategy is \"default\", which drops the class token, but {} has none; expected \"full\"", config.path(),
-          config.object("vision_config").string("model_type"));
+          "{}.vision_feature_select_strategy is \"default\", which drops the class token, but {} has none; expected \"full\"",
+          config.path(), config.object("vision_config").string("model_type"));
   out.vision->keep_class_token = strategy == "full";
   connector::ConnectorConfig connector;
   connector.type = connector::ConnectorConfig::Type::kMlp;
@@ -54,8 +56,10 @@ ModelConfig from_llava(const JsonView& given) {
   connector.activation = nn::activation_from_name(config.string("projector_hidden_act", "gelu"));
   connector.bias = config.boolean("multimodal_projector_bias", true);
   out.connector = connector;
-  out.image_token_id = config.integer_in("image_token_index", 0, out.decoder.vocab_size - 1, config.integer("image_token_id", 32000));
-  require(out.image_token_id < out.decoder.vocab_size, "{}.image_token_index {} lies outside the vocabulary of {}", config.path(),
+  // Newer configs say image_token_id; without either it is transformers' default.
+  const char* token_key = config.has("image_token_index") ? "image_token_index" : "image_token_id";
+  out.image_token_id = config.integer_in(token_key, 0, out.decoder.vocab_size - 1, 32000);
+  require(out.image_token_id < out.decoder.vocab_size, "{}.{} {} lies outside the vocabulary of {}", config.path(), token_key,
           out.image_token_id, out.decoder.vocab_size);
   read_eos(config, out);
   return out;
@@ -67,6 +71,8 @@ ModelConfig from_ocelli(const JsonView& config) {
   if (config.has("vision_config")) {
     out.vision = vision::VisionConfig::from_json(config.object("vision_config"));
     out.vision->feature_layers = feature_layers(config, -1);
+    out.vision->layers_needed();
+    out.vision->layers_needed();  // names a layer that does not exist
     out.vision->keep_class_token = config.string("vision_feature_select_strategy", "default") == "full";
     out.connector = connector::ConnectorConfig::from_json(config.object("connector_config"), out.vision->feature_width(),
                                                           out.decoder.hidden_size);
@@ -104,7 +110,8 @@ ModelConfig ModelConfig::from_json(const JsonView& config) {
 ModelConfig ModelConfig::load(const std::filesystem::path& folder) {
   require(std::filesystem::is_directory(folder), "model {}: no such folder", folder.string());
   const std::filesystem::path file = folder / "config.json";
-  require(std::filesystem::exists(file), "model {}: config.json is missing; expected a Hugging Face model folder", folder.string());
+  require(std::filesystem::exists(file), "model {}: config.json is missing; expected a Hugging Face model folder",
+          folder.string());
   const Json json = read_json(file);
   ModelConfig out = from_json(JsonView(json, file.string()));
   // transformers' generate() ends where generation_config.json says: chat models name ends there that config.json does not.
@@ -129,7 +136,8 @@ Json ModelConfig::to_json() const {
     json["vision_config"] = vision->to_json();
     json["tie_word_embeddings"] = decoder.tie_word_embeddings;
     json["image_token_id"] = image_token_id;
-    if (vision->feature_layers.size() == 1) {
+    // transformers 5 takes a plain 0 for no layer at all.
+    if (vision->feature_layers.size() == 1 && vision->feature_layers[0] != 0) {
       json["vision_feature_layer"] = vision->feature_layers[0];
     } else {
       json["vision_feature_layer"] = vision->feature_layers;

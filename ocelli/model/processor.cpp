@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "ocelli/base/file.h"
 #include "ocelli/base/log.h"
@@ -21,7 +23,9 @@ std::string token_text(const Json& config, const char* key) {
   return {};
 }
 
-Json read_if_there(const fs::path& path) { return fs::exists(path) ? read_json(path) : Json::object(); }
+Json read_if_there(const fs::path& path) {
+  return fs::exists(path) ? read_json(path) : Json::object();
+}
 
 }  // namespace
 
@@ -57,8 +61,9 @@ Processor::Parts Processor::load_text(const fs::path& folder) {
 std::shared_ptr<const Processor> Processor::load(const fs::path& folder, const ModelConfig& config) {
   Parts parts = load_text(folder);
   if (parts.tokenizer) {
-    require(parts.tokenizer->vocab_size() <= config.decoder.vocab_size, "model {}: the tokenizer has {} ids, the embedding {} rows",
-            folder.string(), parts.tokenizer->vocab_size(), config.decoder.vocab_size);
+    require(parts.tokenizer->vocab_size() <= config.decoder.vocab_size,
+            "model {}: the tokenizer has {} ids, the embedding {} rows", folder.string(), parts.tokenizer->vocab_size(),
+            config.decoder.vocab_size);
     if (config.image_token_id >= 0 && config.image_token_id < parts.tokenizer->vocab_size()) {
       parts.image_token = parts.tokenizer->token_of(config.image_token_id);
     }
@@ -73,7 +78,8 @@ std::shared_ptr<const Processor> Processor::load(const fs::path& folder, const M
     parts.images = ImageProcessor::from_json(JsonView(json, (folder / "preprocessor_config.json").string()));
   } else {
     require(processor.contains("image_processor"),
-            "model {}: it sees pictures, but neither preprocessor_config.json nor an image_processor in processor_config.json says how "
+            "model {}: it sees pictures, but neither preprocessor_config.json nor an image_processor in processor_config.json "
+            "says how "
             "to prepare them",
             folder.string());
     parts.images = ImageProcessor::from_json(
@@ -103,6 +109,13 @@ std::vector<int64_t> Processor::encode(std::string_view prompt) const {
   return tokenizer().encode(prompt, !has_bos);
 }
 
+std::string Processor::decode(const std::vector<int64_t>& ids) const {
+  const int64_t known = tokenizer().vocab_size();
+  std::vector<int64_t> text;
+  std::copy_if(ids.begin(), ids.end(), std::back_inserter(text), [&](int64_t id) { return id < known; });
+  return tokenizer().decode(text, true);
+}
+
 std::vector<int64_t> Processor::expand(const std::vector<int64_t>& ids, const std::vector<int64_t>& counts) const {
   std::vector<int64_t> out;
   size_t picture = 0;
@@ -114,7 +127,8 @@ std::vector<int64_t> Processor::expand(const std::vector<int64_t>& ids, const st
     if (picture < counts.size()) out.insert(out.end(), static_cast<size_t>(counts[picture]), id);
     ++picture;
   }
-  require(picture == counts.size(), "the text has {} {} placeholders, but {} pictures were given", picture, parts_.image_token, counts.size());
+  require(picture == counts.size(), "the text has {} {} placeholders, but {} pictures were given", picture, parts_.image_token,
+          counts.size());
   return out;
 }
 
@@ -124,8 +138,8 @@ ModelInputs Processor::make_inputs(const std::vector<int64_t>& ids, const std::v
   inputs.input_ids = at::empty({length}, at::kLong);
   std::memcpy(inputs.input_ids.data_ptr<int64_t>(), ids.data(), ids.size() * sizeof(int64_t));
   inputs.positions = at::arange(length, at::kLong);
-  inputs.visual_rows = parts_.image_token_id < 0 ? at::empty({0}, at::kLong)
-                                                 : at::nonzero(inputs.input_ids == parts_.image_token_id).flatten();
+  inputs.visual_rows =
+      parts_.image_token_id < 0 ? at::empty({0}, at::kLong) : at::nonzero(inputs.input_ids == parts_.image_token_id).flatten();
   inputs.layout = nn::AttentionLayout::uniform(1, length, true);
   std::vector<const PixelTiles*> tiles;
   for (const PixelTiles& picture : pictures) {
@@ -177,8 +191,8 @@ at::Tensor stack_pixels(std::span<const PixelTiles* const> pictures) {
   int64_t tiles = 0;
   for (const PixelTiles* picture : pictures) {
     require(picture->tiling.tile_height == first.tile_height && picture->tiling.tile_width == first.tile_width,
-            "pictures of {} x {} and {} x {} pixels can't go into one pass", first.tile_width, first.tile_height, picture->tiling.tile_width,
-            picture->tiling.tile_height);
+            "pictures of {} x {} and {} x {} pixels can't go into one pass", first.tile_width, first.tile_height,
+            picture->tiling.tile_width, picture->tiling.tile_height);
     tiles += picture->tiling.count();
   }
   at::Tensor pixels = at::empty({tiles, 3, first.tile_height, first.tile_width}, at::kFloat);

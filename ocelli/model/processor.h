@@ -46,14 +46,20 @@ class Processor {
   int64_t image_token_id() const { return parts_.image_token_id; }
   const std::string& chat_template() const { return parts_.chat_template; }
 
-  /// The chat template over `messages` ([{role, content}], content a string in which `image_token()` marks a picture, or a list of
+  /// The chat template over `messages` ([{role, content}], content a string in which `image_token()` marks a picture, or a list
+  /// of
   /// {"type": "image"} and {"type": "text", "text"}). Thread-safe. Throws Error when the model has no template.
   std::string render(const OrderedJson& messages, bool add_generation_prompt) const;
-  /// Ids of a full prompt, placeholders not yet expanded. BOS and the like as the tokenizer's post-processor adds them, unless the text already
-  /// starts with the BOS token.
+  /// Ids of a full prompt, placeholders not yet expanded. BOS and the like as the tokenizer's post-processor adds them, unless
+  /// the text already starts with the BOS token.
   std::vector<int64_t> encode(std::string_view prompt) const;
 
-  /// Replaces the i-th placeholder by `counts[i]` of them. Throws Error when the numbers of placeholders and pictures differ, naming both.
+  /// Text of an answer, special tokens left out. Ids behind the tokenizer's last (rows that only pad the embedding) are no text,
+  /// as in transformers.
+  std::string decode(const std::vector<int64_t>& ids) const;
+
+  /// Replaces the i-th placeholder by `counts[i]` of them. Throws Error when the numbers of placeholders and pictures differ,
+  /// naming both.
   std::vector<int64_t> expand(const std::vector<int64_t>& ids, const std::vector<int64_t>& counts) const;
 
   /// One sequence as model inputs: `ids` already expanded, causal, positions from 0.

@@ -43,6 +43,7 @@ Plan make_plan(const AttentionLayout& layout) {
   };
   std::vector<Extent> extents;
   for (const Span& span : spans) {
+    if (span.query_begin == span.query_end) continue;  // between two spans of one block it would part them
     const bool same_block = !plan.blocks.empty() && plan.blocks.back().query_begin == span.query_begin &&
                             plan.blocks.back().query_end == span.query_end;
     if (!same_block) {

@@ -63,6 +63,9 @@ int64_t KvCache::add_sequence() {
 
 int64_t KvCache::fork(int64_t sequence) {
   Sequence copy = at(sequence);
+  // Room that was reserved and holds no row yet stays with the original: both would write there.
+  const int64_t used = *std::max_element(copy.lengths.begin(), copy.lengths.end());
+  copy.table.resize(static_cast<size_t>((used + config_.block_size - 1) / config_.block_size));
   for (const int64_t block : copy.table) ++references_[static_cast<size_t>(block)];
   sequences_.emplace(next_sequence_, std::move(copy));
   return next_sequence_++;

@@ -21,12 +21,14 @@ at::Tensor Module::declare_buffer(const std::string& name, std::vector<int64_t> 
 }
 
 void for_each_parameter(const torch::nn::Module& root, const std::function<void(const std::string&, const Parameter&)>& visit) {
-  for (const auto& item : root.named_modules()) {
-    const auto* module = dynamic_cast<const Module*>(item.value().get());
-    if (module == nullptr) continue;
-    const std::string prefix = item.key().empty() ? "" : item.key() + ".";
+  const auto visit_own = [&](const torch::nn::Module& one, const std::string& prefix) {
+    const auto* module = dynamic_cast<const Module*>(&one);
+    if (module == nullptr) return;
     for (const Parameter& parameter : module->declared()) visit(prefix + parameter.name, parameter);
-  }
+  };
+  // The root apart: named_modules() would ask for the shared pointer that holds it, and it may lie on the stack.
+  visit_own(root, "");
+  for (const auto& item : root.named_modules("", false)) visit_own(*item.value(), item.key() + ".");
 }
 
 void fill(const std::string& full_name, const Parameter& parameter, const at::Tensor& value) {

@@ -1,7 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ocelli/base/error.h"
@@ -41,6 +46,56 @@ TEST(BpeTrainer, CountsOverlappingPairsAsTheyMerge) {
   // a a a a a -> aa aa a; (aa, a) and (aa, aa) are equally frequent, and a has the smaller id.
   const Json file = train_byte_level_bpe({"aaaaa", "aaaaa"}, {.vocab_size = 259});
   EXPECT_EQ(file["model"]["merges"], Json::parse(R"([["a", "a"], ["aa", "a"], ["aa", "aaa"]])"));
+}
+
+/// Merges by taking all counts anew at each step. `words` are letters; ids are those of a file without special tokens.
+Json merges_by_recounting(const std::vector<std::string>& words, int64_t steps, const Json& vocab) {
+  std::vector<std::vector<std::string>> spelled;
+  for (const std::string& word : words) {
+    spelled.emplace_back();
+    for (const char c : word) spelled.back().emplace_back(1, c);
+  }
+  Json merges = Json::array();
+  while (static_cast<int64_t>(merges.size()) < steps) {
+    std::map<std::pair<int64_t, int64_t>, int64_t> counts;
+    std::map<int64_t, std::string> tokens;
+    for (const auto& word : spelled) {
+      for (size_t i = 0; i + 1 < word.size(); ++i) {
+        const auto left = vocab.at(word[i]).get<int64_t>(), right = vocab.at(word[i + 1]).get<int64_t>();
+        tokens[left] = word[i];
+        tokens[right] = word[i + 1];
+        ++counts[{left, right}];
+      }
+    }
+    const auto best =
+        std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (best == counts.end() || best->second < 2) break;
+    const std::string left = tokens[best->first.first], right = tokens[best->first.second];
+    merges.push_back({left, right});
+    for (auto& word : spelled) {
+      for (size_t i = 0; i + 1 < word.size(); ++i) {
+        if (word[i] != left || word[i + 1] != right) continue;
+        word[i] += right;
+        word.erase(word.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+      }
+    }
+  }
+  return merges;
+}
+
+TEST(BpeTrainer, KeepsCountsAsRecountingWould) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 30; ++round) {
+    std::vector<std::string> words;
+    for (int i = 0; i < 60; ++i) {
+      std::string word;
+      for (uint32_t n = 1 + random() % 9; n > 0; --n) word += static_cast<char>('a' + random() % 3);
+      words.push_back(word);
+    }
+    const Json file = train_byte_level_bpe(words, {.vocab_size = 256 + 20});
+    const Json& model = file["model"];
+    ASSERT_EQ(model["merges"], merges_by_recounting(words, static_cast<int64_t>(model["merges"].size()), model["vocab"]));
+  }
 }
 
 TEST(BpeTrainer, LearnsNothingFromSpecialTokensInTexts) {

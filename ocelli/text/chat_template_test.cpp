@@ -137,6 +137,17 @@ TEST(ChatTemplateLimits, StopGrowingText) {
       HasSubstr("chat template, line 1"));
 }
 
+TEST(ChatTemplateLimits, KeepMessagesShort) {
+  EXPECT_LT(error_of("{{ " + repeat("9", 1'000'000) + " }}").size(), 5000U);
+  EXPECT_LT(error_of("{{ raise_exception('é' * 1000000) }}").size(), 5000U);
+}
+
+TEST(ChatTemplateLimits, AllowManyVariables) {
+  std::string source;
+  for (int i = 0; i < 30'000; ++i) source += fmt::format("{{% set v{} = {} %}}", i, i);
+  EXPECT_EQ(render(source + "{{ v0 }} {{ v31 }} {{ v29999 }} {% set v29999 = 1 %}{{ v29999 }}"), "0 31 29999 1");
+}
+
 TEST(ChatTemplateLimits, StopDeepSource) {
   const size_t deep = 10'000;
   EXPECT_THAT(error_of("{{ " + repeat("(", deep) + "1" + repeat(")", deep) + " }}"), HasSubstr("max_depth"));

@@ -71,6 +71,7 @@ struct Function {
   std::vector<int> parameters;
   std::vector<Expr*> defaults;  ///< of the last parameters
   Body body;
+  std::vector<int> hidden;  ///< names that start undefined in its scope: see find_hidden_names()
   bool reads_caller = false;
   bool reads_kwargs = false;
   bool reads_varargs = false;
@@ -86,7 +87,9 @@ struct Stmt {
   std::vector<std::pair<Expr*, Body>> branches;      ///< of an if statement; a null condition is else
   std::vector<std::pair<Expr*, Expr*>> assignments;  ///< of a with statement
   Body body;
+  std::vector<int> hidden;  ///< names that start undefined in the body's scope
   Body otherwise;
+  std::vector<int> hidden_otherwise;
   bool recursive = false;
   Function* function = nullptr;
   int name = -1;  ///< of a macro
@@ -95,6 +98,7 @@ struct Stmt {
 /// A parsed template, immutable. Owns every node, so that none is freed by recursion.
 struct Program {
   Body body;
+  std::vector<int> hidden;
   std::vector<std::string_view> names;  ///< variables by number
 
   std::deque<Expr> exprs;

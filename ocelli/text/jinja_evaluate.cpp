@@ -91,7 +91,13 @@ Value Interpreter::evaluate_name(const Expr& expr, Scope& scope) {
   if (const Value* found = scope.find(expr.name)) return *found;
   const std::string_view name = program_.names[static_cast<size_t>(expr.name)];
   if (CallableObject* global = find_global(name)) return Value(Kind::kCallable, global);
-  return undefined(fmt::format("'{}' is undefined", name));
+  return undefined_name(expr.name);
+}
+
+Value Interpreter::undefined_name(int name) {
+  Value& value = undefined_names_[static_cast<size_t>(name)];
+  if (value.is_none()) value = undefined(fmt::format("'{}' is undefined", program_.names[static_cast<size_t>(name)]));
+  return value;
 }
 
 Value Interpreter::evaluate_chain(const Expr& expr, Scope& scope) {

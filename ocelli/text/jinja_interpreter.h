@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -8,7 +9,7 @@
 
 namespace ocelli::text::jinja {
 
-/// Variables of a loop's body, a macro, a with block …; the outermost holds the template's own and those given.
+/// Variables of a loop's body, a macro, a with block …; the outermost holds those given, the next the template's own.
 /// In the heap: a macro keeps the scope it was defined in.
 class Scope final : public Object {
  public:
@@ -16,37 +17,61 @@ class Scope final : public Object {
 
   const Value* find(int name) const {
     for (const Scope* scope = this; scope != nullptr; scope = scope->parent_) {
-      for (const auto& [number, value] : scope->variables_) {
-        if (number == name) return &value;
-      }
+      const size_t index = scope->index_of(name);
+      if (index != scope->variables_.size()) return &scope->variables_[index].second;
     }
     return nullptr;
   }
   void set(int name, const Value& value) {
-    for (auto& [number, old] : variables_) {
-      if (number == name) {
-        old = value;
-        return;
-      }
+    const size_t index = index_of(name);
+    if (index != variables_.size()) {
+      variables_[index].second = value;
+      return;
     }
     variables_.emplace_back(name, value);
+    if (variables_.size() == kIndexedFrom) {
+      for (size_t i = 0; i < variables_.size(); ++i) index_[variables_[i].first] = i;
+    } else if (variables_.size() > kIndexedFrom) {
+      index_[name] = index;
+    }
   }
-  void clear() { variables_.clear(); }
+  void clear() {
+    variables_.clear();
+    index_.clear();
+  }
 
  private:
+  static constexpr size_t kIndexedFrom = 32;  // below, a scan is faster; above, a template may have any number
+
+  /// variables_.size() when the name isn't here.
+  size_t index_of(int name) const {
+    if (variables_.size() >= kIndexedFrom) {
+      const auto found = index_.find(name);
+      return found == index_.end() ? variables_.size() : found->second;
+    }
+    size_t i = 0;
+    while (i < variables_.size() && variables_[i].first != name) ++i;
+    return i;
+  }
+
   Scope* parent_;
   std::vector<std::pair<int, Value>> variables_;
+  std::unordered_map<int, size_t> index_;
 };
 
 /// Walks the tree. Expressions are in jinja_evaluate.cpp, statements in jinja_render.cpp.
 class Interpreter final : public Runtime {
  public:
-  Interpreter(const Program& program, const TemplateLimits& limits) : Runtime(limits), program_(program) {}
+  Interpreter(const Program& program, const TemplateLimits& limits)
+      : Runtime(limits), program_(program), undefined_names_(program.names.size()) {}
 
   std::string run(const OrderedJson& variables);
 
   enum class Flow { kNext, kBreak, kContinue };
 
+  /// A scope inside `outer` in which `hidden` names start undefined.
+  Scope& enter(Scope& outer, const std::vector<int>& hidden);
+  void hide(Scope& scope, const std::vector<int>& hidden);
   Value evaluate(const Expr& expr, Scope& scope);
   bool holds(const Expr& expr, Scope& scope) { return truth(*this, evaluate(expr, scope)); }
   Flow execute(const Body& body, Scope& scope);
@@ -67,6 +92,7 @@ class Interpreter final : public Runtime {
   void execute_call(const Stmt& stmt, Scope& scope);
   void print(const Value& value);
 
+  Value undefined_name(int name);
   Value evaluate_name(const Expr& expr, Scope& scope);
   Value evaluate_chain(const Expr& expr, Scope& scope);
   Value evaluate_link(const Expr& expr, const Value& left, Scope& scope);
@@ -80,6 +106,7 @@ class Interpreter final : public Runtime {
   Arguments arguments_of(const Expr& expr, Scope& scope);
 
   const Program& program_;
+  std::vector<Value> undefined_names_;  ///< by number, none until asked for
   std::string out_;
   Value captured_;  ///< what kCaptured stands for
   Position at_;     ///< of what is being worked on: where an error is reported

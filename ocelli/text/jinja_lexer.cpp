@@ -268,6 +268,14 @@ class Lexer {
 
 }  // namespace
 
+std::string shortened(std::string message) {
+  constexpr size_t kMost = 4096;
+  if (message.size() <= kMost) return message;
+  size_t end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;
+  return message.substr(0, end) + "…";
+}
+
 std::vector<Token> tokenize(std::string_view source) {
   return Lexer(source).run();
 }

@@ -22,10 +22,13 @@ struct Position {
   int column = 1;
 };
 
+/// What a message quotes may be as long as the template: cuts it where a character ends, at 4 KiB.
+std::string shortened(std::string message);
+
 /// Throws Error `chat template, line 3, column 7: …`.
 template <typename... Args>
 [[noreturn]] void fail_at(Position at, fmt::format_string<Args...> format, Args&&... args) {
-  fail("chat template, line {}, column {}: {}", at.line, at.column, fmt::format(format, std::forward<Args>(args)...));
+  fail("chat template, line {}, column {}: {}", at.line, at.column, shortened(fmt::format(format, std::forward<Args>(args)...)));
 }
 
 enum class TokenKind {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ocelli/text/jinja_scopes.h"
+
 namespace ocelli::text::jinja {
 
 int Program::number_of(std::string_view name) {
@@ -24,6 +26,7 @@ Parser::Nesting::Nesting(Parser& parser) : parser_(parser) {
 void Parser::run() {
   program_.body = parse_body({});
   if (!unknown_.empty()) fail_at(unknown_.front().first, "{}", unknown_.front().second);
+  find_hidden_names(program_);
 }
 
 const Token& Parser::advance() {

@@ -165,18 +165,28 @@ class Loop final : public LoopObject {
 }  // namespace
 
 std::string Interpreter::run(const OrderedJson& variables) {
-  auto& scope = *make<Scope>(nullptr);
+  auto& given = *make<Scope>(nullptr);
   for (auto entry = variables.begin(); entry != variables.end(); ++entry) {
     // A variable the template never names needs no value.
     const auto number = program_.numbers.find(entry.key());
-    if (number != program_.numbers.end()) scope.set(number->second, from_json(*this, entry.value()));
+    if (number != program_.numbers.end()) given.set(number->second, from_json(*this, entry.value()));
   }
   try {
-    execute(program_.body, scope);
+    execute(program_.body, enter(given, program_.hidden));
   } catch (const Error& error) {
     fail_at(at_, "{}", error.what());
   }
   return std::move(out_);
+}
+
+Scope& Interpreter::enter(Scope& outer, const std::vector<int>& hidden) {
+  auto& scope = *make<Scope>(&outer);
+  hide(scope, hidden);
+  return scope;
+}
+
+void Interpreter::hide(Scope& scope, const std::vector<int>& hidden) {
+  for (const int name : hidden) scope.set(name, undefined_name(name));
 }
 
 Interpreter::Flow Interpreter::execute(const Body& body, Scope& scope) {
@@ -220,12 +230,12 @@ Interpreter::Flow Interpreter::execute(const Stmt& stmt, Scope& scope) {
       execute_call(stmt, scope);
       break;
     case StmtKind::kWith: {
-      auto& inner = *make<Scope>(&scope);
+      auto& inner = enter(scope, stmt.hidden);
       for (const auto& [target, value] : stmt.assignments) assign(*target, evaluate(*value, scope), inner);
       return execute(stmt.body, inner);
     }
     case StmtKind::kScope:
-      return execute(stmt.body, *make<Scope>(&scope));
+      return execute(stmt.body, enter(scope, stmt.hidden));
     case StmtKind::kBreak:
       return Flow::kBreak;
     case StmtKind::kContinue:
@@ -244,7 +254,7 @@ Interpreter::Flow Interpreter::execute_if(const Stmt& stmt, Scope& scope) {
 /// {% set x %}…{% endset %} and {% filter f %}…{% endfilter %}. A break or continue inside drops the text.
 Interpreter::Flow Interpreter::execute_captured(const Stmt& stmt, Scope& scope) {
   Flow flow = Flow::kNext;
-  const std::string text = capture(stmt.body, *make<Scope>(&scope), flow);
+  const std::string text = capture(stmt.body, enter(scope, stmt.hidden), flow);
   if (flow != Flow::kNext) return flow;
   captured_ = string(text);
   const Value value = evaluate(*stmt.value, scope);
@@ -295,7 +305,7 @@ void Interpreter::assign(const Expr& target, const Value& value, Scope& scope) {
 
 Value Interpreter::invoke(const Function& function, Scope& outer, const Arguments& arguments) {
   if (calls_ >= limits().max_depth) fail("macros call each other deeper than {} levels (max_depth)", limits().max_depth);
-  auto& scope = *make<Scope>(&outer);
+  auto& scope = enter(outer, function.hidden);
   const size_t count = function.parameters.size();
   std::vector<std::pair<std::string_view, Value>> rest = arguments.keywords;
   const auto take = [&](std::string_view name) -> std::optional<Value> {
@@ -305,14 +315,19 @@ Value Interpreter::invoke(const Function& function, Scope& outer, const Argument
     rest.erase(found);
     return value;
   };
+  // Defaults come after all that was given: they may name any parameter, and one without a value yet is undefined.
   bool found_caller = false;
+  std::vector<bool> given(count);
   for (size_t i = 0; i < count; ++i) {
     const std::string_view name = program_.names[static_cast<size_t>(function.parameters[i])];
     found_caller = found_caller || name == "caller";
-    std::optional<Value> value = i < arguments.positional.size() ? std::optional(arguments.positional[i]) : take(name);
-    const size_t without_default = count - function.defaults.size();
-    if (!value && i >= without_default) value = evaluate(*function.defaults[i - without_default], scope);
+    const std::optional<Value> value = i < arguments.positional.size() ? std::optional(arguments.positional[i]) : take(name);
+    given[i] = value.has_value();
     scope.set(function.parameters[i], value ? *value : undefined(fmt::format("parameter '{}' was not provided", name)));
+  }
+  const size_t without_default = count - function.defaults.size();
+  for (size_t i = without_default; i < count; ++i) {
+    if (!given[i]) scope.set(function.parameters[i], evaluate(*function.defaults[i - without_default], scope));
   }
   const auto set = [&](std::string_view name, const Value& value) { scope.set(program_.numbers.at(name), value); };
   if (function.reads_caller && !found_caller) {
@@ -347,6 +362,7 @@ Interpreter::Flow Interpreter::run_loop(const Stmt& stmt, Scope& outer, const Va
   bool finished_one = false;
   while (loop->advance(*this)) {
     scope.clear();
+    hide(scope, stmt.hidden);
     if (loop_name != program_.numbers.end()) scope.set(loop_name->second, Value(Kind::kLoop, loop));
     assign(*stmt.target, loop->current(), scope);
     const Flow flow = execute(stmt.body, scope);
@@ -355,7 +371,7 @@ Interpreter::Flow Interpreter::run_loop(const Stmt& stmt, Scope& outer, const Va
     if (flow == Flow::kNext) finished_one = true;
   }
   if (finished_one || stmt.otherwise.empty()) return Flow::kNext;
-  return execute(stmt.otherwise, *make<Scope>(&outer));
+  return execute(stmt.otherwise, enter(outer, stmt.hidden_otherwise));
 }
 
 std::string Interpreter::capture_loop(const Stmt& stmt, Scope& outer, const Value& items, int depth) {

@@ -125,7 +125,13 @@ void write_checkpoint(const fs::path& run, const model::Model& model, const mode
     fs::remove_all(temporary, ignored);
     throw;
   }
-  const std::vector<fs::path> all = checkpoints_of(run);
+  std::vector<fs::path> all = checkpoints_of(run);
+  // Newer ones are damaged, or of a run that went another way from here: they must not push out the one just written.
+  std::erase_if(all, [&](const fs::path& checkpoint) {
+    const bool newer = step_of(checkpoint) > state.step;
+    if (newer) remove_folder(checkpoint);
+    return newer;
+  });
   for (size_t i = static_cast<size_t>(std::max<int64_t>(1, keep)); i < all.size(); ++i) remove_folder(all[i]);
 }
 

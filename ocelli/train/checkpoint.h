@@ -31,7 +31,8 @@ struct RunState {
 
 /// A folder `checkpoints/step-N`: a model that chat and transformers' tools open, `optimizer.safetensors`, `state.json`, and
 /// `manifest.json` with size and XXH3 hash of each file. It appears complete or not at all: files are written and synced in
-/// `step-N.tmp-<pid>`, then the folder is renamed. Only then older ones go, of which `keep` stay.
+/// `step-N.tmp-<pid>`, then the folder is renamed. Only then older ones go, of which `keep` stay, and any newer one: it is
+/// damaged, or of a run that went another way from an earlier step.
 void write_checkpoint(const std::filesystem::path& run, const model::Model& model, const model::Processor& processor,
                       const Optimizer& optimizer, const RunState& state, int64_t keep);
 

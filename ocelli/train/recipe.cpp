@@ -35,7 +35,7 @@ toml::table* named(toml::array& array, std::string_view name) {
   return nullptr;
 }
 
-/// Paths in a file are meant from its folder.
+/// Relative paths are meant from the folder of the file that names them, and of overrides from the working folder.
 void make_absolute(toml::table& table, std::string_view key, const fs::path& folder) {
   auto value = table[key].value<std::string>();
   if (!value || value->empty()) return;
@@ -223,6 +223,13 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
   recipe.model.decoder = read_part(model.table("decoder"));
   recipe.model.image = model.table("image").rest();
   model.finish();
+  if (!recipe.model.base.empty()) {
+    for (const auto& [key, part] : {std::pair{"vision", &recipe.model.vision},
+                                    {"connector", &recipe.model.connector},
+                                    {"decoder", &recipe.model.decoder}}) {
+      if (!part->base.empty() || !part->config.empty()) model.wrong(key, "is given beside model.base, which is a whole model");
+    }
+  }
 
   TableReader tokenizer = top.table("tokenizer");
   recipe.tokenizer.base = tokenizer.string("base", "");
@@ -320,6 +327,7 @@ void flatten(const Json& json, const std::string& path, std::map<std::string, st
 Recipe Recipe::load(const fs::path& file, const std::vector<std::string>& overrides) {
   toml::table table = read_with_bases(file, 0);
   for (const std::string& text : overrides) apply_override(table, text);
+  resolve_paths(table, fs::current_path());  // what a file named is absolute by now; the rest was typed here
   return read_recipe(table, file);
 }
 

@@ -175,6 +175,10 @@ std::optional<fs::path> Trainer::checkpoint_to_resume() {
 }
 
 TrainResult Trainer::run() {
+  if (recipe_.precision == "auto" && options_.resume != "never" && !folder_.stored_recipe().empty()) {
+    // What `auto` came to when the run was started, perhaps on another machine, holds.
+    recipe_.precision = Recipe::load(folder_.path() / "recipe.toml").precision;
+  }
   dtype_ = resolve_precision(recipe_);
   result_.resident_before_bytes = nn::resident_bytes();
   open_sources();

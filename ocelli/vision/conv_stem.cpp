@@ -35,8 +35,8 @@ std::pair<std::vector<double>, std::vector<double>> summed(const std::vector<dou
 /// x [N, C, H, W], channels-last. Training: normalises by the batch and updates the running statistics.
 struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x_in, const at::Tensor& weight,
-                            const at::Tensor& bias, at::Tensor running_mean, at::Tensor running_variance, bool training, double momentum,
-                            double eps) {
+                            const at::Tensor& bias, at::Tensor running_mean, at::Tensor running_variance, bool training,
+                            double momentum, double eps) {
     const at::Tensor x = x_in.contiguous(at::MemoryFormat::ChannelsLast);
     const int64_t channels = x.size(1), rows = x.numel() / channels;
     at::Tensor y = at::empty_like(x);
@@ -63,7 +63,8 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
           means[c] = static_cast<scalar_t>(m);
           inverses[c] = static_cast<scalar_t>(1.0 / std::sqrt(variance + eps));
           mean_kept[c] = static_cast<scalar_t>((1 - momentum) * mean_kept[c] + momentum * m);
-          variance_kept[c] = static_cast<scalar_t>((1 - momentum) * variance_kept[c] + momentum * variance * n / std::max(1.0, n - 1));
+          variance_kept[c] =
+              static_cast<scalar_t>((1 - momentum) * variance_kept[c] + momentum * variance * n / std::max(1.0, n - 1));
         }
       } else {
         for (int64_t c = 0; c < channels; ++c) {
@@ -86,7 +87,8 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
     return y;
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &y = saved[1], &weight = saved[2], &mean = saved[3], &inverse_deviation = saved[4];
     const bool training = context->saved_data["training"].toBool();
@@ -104,13 +106,15 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
       const int64_t threads = at::get_num_threads();
       std::vector<double> sum(static_cast<size_t>(threads * channels)), product(static_cast<size_t>(threads * channels));
       const int64_t chunks = nn::parallel_chunks(rows, kLeastRows, [&](int64_t chunk, int64_t begin, int64_t end) {
-        kernels::batch_norm_relu_backward_sums<scalar_t>(input + begin * channels, output + begin * channels, gradient + begin * channels,
-                                                         end - begin, channels, means, sum.data() + chunk * channels,
-                                                         product.data() + chunk * channels);
+        kernels::batch_norm_relu_backward_sums<scalar_t>(input + begin * channels, output + begin * channels,
+                                                         gradient + begin * channels, end - begin, channels, means,
+                                                         sum.data() + chunk * channels, product.data() + chunk * channels);
       });
       const auto [sum_g, sum_gx] = summed(sum, product, chunks, channels);
-      // grad_x = w * inv * (g - mean(g) - (x - mean) * inv^2 * mean(g * (x - mean))); without batch statistics only the first term.
-      std::vector<scalar_t> a(static_cast<size_t>(channels)), b(static_cast<size_t>(channels)), shift(static_cast<size_t>(channels));
+      // grad_x = w * inv * (g - mean(g) - (x - mean) * inv^2 * mean(g * (x - mean))); without batch statistics only the first
+      // term.
+      std::vector<scalar_t> a(static_cast<size_t>(channels)), b(static_cast<size_t>(channels)),
+          shift(static_cast<size_t>(channels));
       const double n = static_cast<double>(rows);
       for (int64_t c = 0; c < channels; ++c) {
         const size_t i = static_cast<size_t>(c);
@@ -124,9 +128,9 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
         grad_bias.data_ptr<scalar_t>()[c] = static_cast<scalar_t>(sum_g[i]);
       }
       nn::parallel_chunks(rows, kLeastRows, [&](int64_t, int64_t begin, int64_t end) {
-        kernels::batch_norm_relu_backward<scalar_t>(input + begin * channels, output + begin * channels, gradient + begin * channels,
-                                                    end - begin, channels, a.data(), b.data(), shift.data(),
-                                                    grad_x.data_ptr<scalar_t>() + begin * channels);
+        kernels::batch_norm_relu_backward<scalar_t>(input + begin * channels, output + begin * channels,
+                                                    gradient + begin * channels, end - begin, channels, a.data(), b.data(),
+                                                    shift.data(), grad_x.data_ptr<scalar_t>() + begin * channels);
       });
     });
     return {grad_x, grad_weight, grad_bias, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
@@ -161,11 +165,11 @@ at::Tensor ConvStem::forward(const at::Tensor& pixels, bool training) const {
     const Layer& layer = layers_[i];
     const int64_t stride = config_.stem_strides[i];
     x = at::conv2d(x, layer.conv_weight, {}, {stride, stride}, {1, 1});
-    const bool fused = x.is_cpu() && x.scalar_type() == layer.running_mean.scalar_type();
-    x = fused ? BatchNormRelu::apply(x, layer.weight, layer.bias, layer.running_mean, layer.running_variance, training,
-                                     config_.batch_norm_momentum, config_.batch_norm_eps)
-              : at::relu(at::batch_norm(x, layer.weight, layer.bias, layer.running_mean, layer.running_variance, training,
-                                        config_.batch_norm_momentum, config_.batch_norm_eps, false));
+    // Statistics are fp32 whatever the activations are.
+    const at::ScalarType wide = layer.running_mean.scalar_type();
+    x = BatchNormRelu::apply(x.to(wide), layer.weight.to(wide), layer.bias.to(wide), layer.running_mean, layer.running_variance,
+                             training, config_.batch_norm_momentum, config_.batch_norm_eps)
+            .to(x.scalar_type());
   }
   return x;
 }

@@ -102,6 +102,11 @@ TEST(ConvStem, TakesBf16AgainstFp32Statistics) {
     if (!parameter.buffer) nn::fill(name, parameter, parameter.tensor.detach().to(at::kBFloat16));
   });
   EXPECT_TRUE(agree(stem.forward(x.to(at::kBFloat16), false), expected, 5e-2));
+  stem.forward(x.to(at::kBFloat16), true).sum().backward();
+  for (const auto& parameter : stem.named_parameters()) {
+    EXPECT_EQ(parameter.value().grad().scalar_type(), at::kBFloat16) << parameter.key();
+    EXPECT_TRUE(at::isfinite(parameter.value().grad()).all().item<bool>()) << parameter.key();
+  }
 }
 
 TEST(VisionTransformer, CountsWholePatchesAndNamesWhatIsTooSmall) {

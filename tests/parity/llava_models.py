@@ -41,8 +41,8 @@ TEMPLATE = (
 CONFIGS = {
     "llava15": dict(tower="clip", layers=3, image=28, patch=7, kv=4),
     "gqa_bias": dict(tower="clip", layers=4, image=30, patch=7, kv=2, attention_bias=True, mlp_bias=True, theta=500000.0, bos=True),
-    "head_dim": dict(tower="clip", layers=3, image=24, patch=6, heads=3, kv=1, head_dim=20, hidden=40, feature=-1, act="gelu"),
-    "first_state": dict(tower="clip", layers=3, image=20, patch=10, feature=0, projector_bias=False, kv=2),
+    "head_dim": dict(tower="clip", layers=3, image=24, patch=6, heads=3, kv=1, head_dim=20, feature=-1, act="gelu"),
+    "first_state": dict(tower="clip", layers=3, image=20, patch=10, feature=[0], projector_bias=False, kv=2),
     "positive_layer": dict(tower="clip", layers=5, image=28, patch=14, feature=2, strategy="full", projector_act="relu", kv=2),
     "layer_list": dict(tower="clip", layers=4, image=28, patch=7, feature=[-2, -1, 1], projector_act="gelu_pytorch_tanh", kv=4),
     "list_full": dict(tower="clip", layers=4, image=21, patch=7, feature=[0, -3], strategy="full", kv=1, act="gelu_pytorch_tanh"),

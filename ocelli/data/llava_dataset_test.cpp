@@ -1,0 +1,157 @@
+#include "ocelli/data/llava_dataset.h"
+
+#include <gmock/gmock.h>
+
+#include "ocelli/base/test_support.h"
+#include "ocelli/data/question_filter.h"
+
+namespace ocelli::data {
+namespace {
+
+using ocelli::test::error_of;
+using ocelli::test::spill;
+using ocelli::test::TemporaryFolder;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr const char* kGood =
+    R"({"id":"a","image":"x.png","conversations":[{"from":"human","value":"<image>\nWhat?"},{"from":"gpt","value":"A cat."}]})";
+
+std::shared_ptr<const Dataset> dataset_of(const TemporaryFolder& folder, const std::string& text) {
+  spill(folder / "d.json", text);
+  return open_dataset({.name = "d", .path = folder / "d.json", .images = {}});
+}
+
+/// The message for one broken record.
+std::string fault_of(const std::string& record) {
+  const TemporaryFolder folder;
+  const auto data = dataset_of(folder, record + "\n");
+  return error_of([&] { data->get(0); });
+}
+
+TEST(LlavaDataset, ReadsArraysAndLinesAlike) {
+  const TemporaryFolder folder;
+  const std::string second = R"({"conversations":[{"from":"human","value":"\"[{\\ hi"},{"from":"gpt","value":"}]"}]})";
+  for (const std::string& text : {std::string(kGood) + "\n\n" + second, "[\n" + std::string(kGood) + " ,\n " + second + "]\n"}) {
+    const auto data = dataset_of(folder, text);
+    ASSERT_EQ(data->size(), 2);
+    const Sample first = data->get(0);
+    EXPECT_EQ(first.id, "a");
+    ASSERT_EQ(first.pictures.size(), 1U);
+    EXPECT_EQ(first.pictures[0], folder / "x.png");
+    EXPECT_EQ(first.turns[0].text, "<image>\nWhat?");
+    EXPECT_EQ(first.turns[1].role, Turn::Role::kAssistant);
+    EXPECT_EQ(first.count(), 1);
+    EXPECT_EQ(data->get(1).id, "1");  // its index, when the record gives none
+    EXPECT_EQ(data->get(1).turns[1].text, "}]");
+  }
+}
+
+TEST(LlavaDataset, ABrokenRecordLeavesTheOthersReadable) {
+  const TemporaryFolder folder;
+  const auto data = dataset_of(folder, std::string("{\"id\": }\n") + kGood);
+  ASSERT_EQ(data->size(), 2);
+  EXPECT_THAT(error_of([&] { data->get(0); }), HasSubstr("record 0"));
+  EXPECT_EQ(data->get(1).id, "a");
+}
+
+TEST(LlavaDataset, IndependentQuestionsCountEach) {
+  const TemporaryFolder folder;
+  const auto data =
+      dataset_of(folder,
+                 R"({"image":["x.png","y.png"],"independent":true,"question_types":["shape","color"],"answers":[["a","b"],["c"]],
+          "conversations":[{"from":"human","value":"q1"},{"from":"gpt","value":"a1"},{"from":"human","value":"q2"},{"from":"gpt","value":"a2"}]})"
+                 "\n");
+  // JSONL: the record above spans two lines, so it must be given as an array.
+  EXPECT_EQ(data->size(), 2);
+  const auto array =
+      dataset_of(folder,
+                 R"([{"image":["x.png","y.png"],"independent":true,"question_types":["shape","color"],"answers":[["a","b"],["c"]],
+          "conversations":[{"from":"human","value":"q1"},{"from":"gpt","value":"a1"},{"from":"human","value":"q2"},{"from":"gpt","value":"a2"}]}])");
+  ASSERT_EQ(array->size(), 1);
+  const Sample sample = array->get(0);
+  EXPECT_EQ(sample.count(), 2);
+  EXPECT_EQ(sample.pictures.size(), 2U);
+  EXPECT_EQ(sample.turns[0].text, "<image>\n<image>\nq1");  // no mark anywhere: all stand in front
+  EXPECT_EQ(sample.turns[2].text, "q2");
+  EXPECT_EQ(sample.references[0], (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(LlavaDataset, NamesFileRecordAndField) {
+  struct Case {
+    const char* record;
+    const char* field;
+    const char* what;
+  };
+  for (
+      const Case& c : std::vector<Case>{
+          {R"({"id":"r7","image":"x.png"})", "conversations", "array of turns"},
+          {R"({"id":"r7","conversations":[]})", "conversations", "must end with an answer"},
+          {R"({"id":"r7","conversations":[{"from":"human","value":"q"}]})", "conversations", "must end with an answer"},
+          {R"({"id":"r7","conversations":[{"from":"human","value":"q"},{"from":"gpt","value":" \n"}]})", "conversations[1].value",
+           "empty"},
+          {R"({"id":"r7","conversations":[{"from":"human","value":"q"},{"from":"human","value":"q"}]})", "conversations[1]",
+           "two turns in a row"},
+          {R"({"id":"r7","conversations":[{"from":"robot","value":"q"}]})", "conversations[0].from", "robot"},
+          {R"({"id":"r7","conversations":[{"from":"human","value":3}]})", "conversations[0]", "value is 3, expected a string"},
+          {R"({"id":"r7","image":"x.png","conversations":[{"from":"human","value":"<image><image>"},{"from":"gpt","value":"a"}]})",
+           "r7", "2 <image> marks for 1 pictures"},
+          {R"({"id":"r7","conversations":[{"from":"human","value":"<image>"},{"from":"gpt","value":"a"}]})", "r7",
+           "1 <image> marks for 0 pictures"},
+          {R"({"id":"r7","image":"","conversations":[{"from":"human","value":"q"},{"from":"gpt","value":"a"}]})", "image",
+           "empty"},
+          {R"({"id":"r7","question_types":["x","y"],"conversations":[{"from":"human","value":"q"},{"from":"gpt","value":"a"}]})",
+           "question_types", "2 types for 1 answers"},
+          {R"({"id":"r7","answers":[[]],"conversations":[{"from":"human","value":"q"},{"from":"gpt","value":"a"}]})", "answers",
+           "list of strings"},
+      }) {
+    EXPECT_THAT(fault_of(c.record), AllOf(HasSubstr("d.json"), HasSubstr("r7"), HasSubstr(c.field), HasSubstr(c.what)))
+        << c.record;
+  }
+}
+
+TEST(LlavaDataset, RefusesFilesThatAreNoRecords) {
+  const TemporaryFolder folder;
+  const std::string good = kGood;
+  EXPECT_THAT(error_of([&] { dataset_of(folder, "[" + good + ","); }), HasSubstr("truncated"));
+  EXPECT_THAT(error_of([&] { dataset_of(folder, "[" + good.substr(0, 40)); }), HasSubstr("truncated"));
+  EXPECT_THAT(error_of([&] { dataset_of(folder, " \n"); }), HasSubstr("empty"));
+  EXPECT_THAT(error_of([&] { dataset_of(folder, "[]"); }), HasSubstr("no record"));
+  EXPECT_THAT(error_of([&] { dataset_of(folder, "[" + good + ", 7]"); }), HasSubstr("must be an object"));
+  EXPECT_THAT(error_of([&] { dataset_of(folder, "[" + good + "] x"); }), HasSubstr("something follows"));
+  EXPECT_THAT(error_of([&] { open_dataset({.name = "d", .format = "parquet", .path = folder / "d.json", .images = {}}); }),
+              HasSubstr("known is llava"));
+  EXPECT_THAT(error_of([&] { open_dataset({.name = "d", .path = folder / "absent.json", .images = {}}); }),
+              HasSubstr("absent.json"));
+  const auto deep = dataset_of(folder, "[" + std::string(100000, '[') + std::string(100000, ']') + "]");
+  EXPECT_THAT(error_of([&] { deep->get(0); }), HasSubstr("d.json"));
+}
+
+TEST(QuestionFilter, KeepsQuestionsOfTheTypesAndThePictures) {
+  const TemporaryFolder folder;
+  const std::string turns =
+      R"("conversations":[{"from":"human","value":"<image>\nq1"},{"from":"gpt","value":"a1"},{"from":"human","value":"q2"},{"from":"gpt","value":"a2"}])";
+  const std::string record = R"({"id":"r","image":"x.png","independent":true,"question_types":["shape","color"],)" + turns + "}";
+  const std::string other = R"({"image":"x.png","independent":true,"question_types":["size","size"],)" + turns + "}";
+  const auto data = dataset_of(folder, record + "\n" + other + "\n{broken\n");
+  const QuestionFilter colors(data, {"color"});
+  ASSERT_EQ(colors.size(), 2);  // the broken one is reported when it is drawn
+  const Sample sample = colors.get(0);
+  ASSERT_EQ(sample.turns.size(), 2U);
+  EXPECT_EQ(sample.turns[0].text, "<image>\nq2");
+  EXPECT_EQ(sample.turns[1].text, "a2");
+  EXPECT_EQ(sample.question_types, std::vector<std::string>{"color"});
+  EXPECT_THAT(error_of([&] { colors.get(1); }), HasSubstr("record 2"));
+  EXPECT_EQ(QuestionFilter(data, {"shape"}).get(0).turns[0].text, "<image>\nq1");
+}
+
+TEST(QuestionFilter, NamesTheTypesThereAre) {
+  const TemporaryFolder folder;
+  const auto data = dataset_of(
+      folder,
+      R"({"independent":true,"question_types":["shape"],"conversations":[{"from":"human","value":"q"},{"from":"gpt","value":"a"}]})");
+  EXPECT_THAT(error_of([&] { QuestionFilter(data, {"colour"}); }), AllOf(HasSubstr("colour"), HasSubstr("there are shape")));
+}
+
+}  // namespace
+}  // namespace ocelli::data

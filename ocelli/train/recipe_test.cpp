@@ -1,0 +1,172 @@
+#include "ocelli/train/recipe.h"
+
+#include <gmock/gmock.h>
+
+#include "ocelli/base/test_support.h"
+#include "ocelli/train/schedule.h"
+
+namespace ocelli::train {
+namespace {
+
+using ocelli::test::error_of;
+using ocelli::test::spill;
+using ocelli::test::TemporaryFolder;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr const char* kSmall = R"(name = "small"
+[model]
+decoder = { architecture = "llama", hidden_size = 8 }
+[[data]]
+name = "one"
+path = "one.json"
+[[data]]
+name = "two"
+path = "/somewhere/two.json"
+weight = 0.5
+[train]
+learning_rate = { vision = 1e-4, decoder = 2e-3 }
+batch_size = 16
+[[stage]]
+name = "align"
+train = ["connector"]
+data = { two = 2.0 }
+max_steps = 7
+[[stage]]
+name = "all"
+data = ["one", "two"]
+learning_rate = 5e-4
+)";
+
+Recipe load(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  const TemporaryFolder folder;
+  spill(folder / "r.toml", text);
+  return Recipe::load(folder / "r.toml", overrides);
+}
+
+TEST(Recipe, FillsDefaultsIntoEveryStage) {
+  const TemporaryFolder folder;
+  spill(folder / "r.toml", kSmall);
+  const Recipe recipe = Recipe::load(folder / "r.toml");
+  ASSERT_EQ(recipe.stages.size(), 2U);
+  const StageRecipe &align = recipe.stages[0], &all = recipe.stages[1];
+  EXPECT_EQ(align.batch_size, 16);
+  EXPECT_EQ(align.max_steps, 7);
+  EXPECT_EQ(align.learning_rate.at("vision"), 1e-4);
+  EXPECT_EQ(align.learning_rate.at("connector"), 1e-3);
+  EXPECT_EQ(align.learning_rate.at("decoder"), 2e-3);
+  EXPECT_EQ(all.learning_rate.at("decoder"), 5e-4);
+  EXPECT_THAT(all.train, ElementsAre("vision", "connector", "decoder"));
+  EXPECT_THAT(align.data, ElementsAre(std::pair<const std::string, double>("two", 2.0)));
+  EXPECT_EQ(all.data.at("one"), 1.0);
+  EXPECT_EQ(all.data.at("two"), 0.5);
+  EXPECT_EQ(recipe.data[0].options.path, folder / "one.json");
+  EXPECT_EQ(recipe.data[1].options.path, "/somewhere/two.json");
+}
+
+TEST(Recipe, ExtendsABaseByName) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "sub");
+  spill(folder / "base.toml", kSmall);
+  spill(folder / "sub" / "r.toml",
+        "extends = \"../base.toml\"\nseed = 9\n[[data]]\nname = \"three\"\npath = \"three.json\"\n[[stage]]\nname = "
+        "\"align\"\nmax_steps = 3\n");
+  const Recipe recipe = Recipe::load(folder / "sub" / "r.toml");
+  EXPECT_EQ(recipe.seed, 9U);
+  ASSERT_EQ(recipe.data.size(), 3U);
+  EXPECT_EQ(recipe.data[0].options.path, folder / "one.json");
+  EXPECT_EQ(recipe.data[2].options.path, folder / "sub" / "three.json");
+  ASSERT_EQ(recipe.stages.size(), 2U);
+  EXPECT_EQ(recipe.stages[0].max_steps, 3);
+  EXPECT_THAT(recipe.stages[0].train, ElementsAre("connector"));
+  spill(folder / "loop.toml", "extends = \"loop.toml\"\n");
+  EXPECT_THAT(error_of([&] { Recipe::load(folder / "loop.toml"); }), HasSubstr("extends"));
+}
+
+TEST(Recipe, OverridesReachTablesByName) {
+  const Recipe recipe = load(kSmall, {"stage.align.learning_rate=1e-5", "data.one.path=mine/x.json",
+                                      "model.decoder.hidden_size=16", "train.precision=bf16", "stage.all.train=[\"decoder\"]"});
+  EXPECT_EQ(recipe.stages[0].learning_rate.at("connector"), 1e-5);
+  EXPECT_EQ(recipe.data[0].options.path, std::filesystem::current_path() / "mine/x.json");
+  EXPECT_EQ(recipe.model.decoder.config["hidden_size"], 16);
+  EXPECT_EQ(recipe.precision, "bf16");
+  EXPECT_THAT(recipe.stages[1].train, ElementsAre("decoder"));
+  EXPECT_THAT(error_of([] { load(kSmall, {"stage.last.max_steps=1"}); }), HasSubstr("no stage named \"last\""));
+  EXPECT_THAT(error_of([] { load(kSmall, {"nonsense"}); }), HasSubstr("key=value"));
+}
+
+TEST(Recipe, AWholeModelStandsAlone) {
+  EXPECT_THAT(error_of([] { load(kSmall, {"model.base=\"x\""}); }), HasSubstr("model.decoder"));
+  EXPECT_EQ(load(kSmall, {"model={base=\"some/model\"}"}).model.base, "some/model");
+}
+
+TEST(Recipe, NamesKeyLineAndTheNearestKey) {
+  struct Case {
+    std::string from, to;
+    std::vector<std::string> expected;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"batch_size = 16", "batch_sise = 16", {"r.toml:13: train.batch_sise", "did you mean \"batch_size\""}},
+           {"batch_size = 16", "batch_size = \"many\"", {"r.toml:13: train.batch_size", "expected an integer"}},
+           {"batch_size = 16", "batch_size = 0", {"r.toml:13: train.batch_size", "is 0"}},
+           {"batch_size = 16", "warmup_ratio = 1.5", {"r.toml:13: train.warmup_ratio", "is 1.5"}},
+           {"batch_size = 16", "learning_rates = nan", {"r.toml:13:", "learning_rate"}},
+           {"batch_size = 16", "weight_decay = nan", {"r.toml:13: train.weight_decay"}},
+           {"batch_size = 16", "lr_scheduler_type = \"cosin\"", {"r.toml:13:", "did you mean \"cosine\""}},
+           {"train = [\"connector\"]", "train = [\"connectors\"]", {"r.toml:16:", "vision, connector, decoder"}},
+           {"data = { two = 2.0 }", "data = { too = 2.0 }", {"r.toml:17:", "too", "did you mean \"two\""}},
+           {"data = { two = 2.0 }", "data = [\"too\"]", {"r.toml:17:", "did you mean \"two\""}},
+           {"max_steps = 7", "max_steps = 7.5", {"r.toml:18: stage.max_steps", "expected an integer"}},
+           {"name = \"all\"", "name = \"align\"", {"given twice"}},
+           {"weight = 0.5", "weight = 0", {"r.toml:10: data.weight"}},
+           {"path = \"one.json\"", "", {"data.path", "missing"}},
+           {"name = \"small\"", "name = \"small", {"r.toml:1"}},
+           {"[train]", "[trane]", {"trane", "did you mean \"train\""}},
+       }) {
+    std::string text = kSmall;
+    ASSERT_NE(text.find(c.from), std::string::npos);
+    text.replace(text.find(c.from), c.from.size(), c.to);
+    const std::string message = error_of([&] { load(text); });
+    for (const std::string& part : c.expected) EXPECT_THAT(message, HasSubstr(part)) << c.to;
+  }
+}
+
+TEST(Recipe, ItsTomlReadsBackTheSame) {
+  const std::string text = load(kSmall, {"tokenizer.chat_template='''a \"b\"\\n\nc'''", "train.adam_epsilon=1e-9"}).to_toml();
+  const std::string again = load(text).to_toml();
+  EXPECT_EQ(text, again);
+  EXPECT_THAT(differences(text, again), ElementsAre());
+}
+
+TEST(Recipe, DifferencesNameTheKeys) {
+  const std::string before = load(kSmall).to_toml();
+  EXPECT_THAT(differences(before, load(kSmall, {"seed=2", "stage.align.batch_size=3"}).to_toml()),
+              ElementsAre(AllOf(HasSubstr("seed"), HasSubstr("1 -> 2")),
+                          AllOf(HasSubstr("stage.align.batch_size"), HasSubstr("16 -> 3"))));
+}
+
+TEST(Schedule, IsThatOfTransformers) {
+  // get_{cosine,linear,constant}_schedule_with_warmup(optimizer, 3, 10) of transformers 5.23, steps 0 … 10.
+  const std::vector<double> cosine = {0,
+                                      1.0 / 3,
+                                      2.0 / 3,
+                                      1,
+                                      0.9504844339512095,
+                                      0.8117449009293668,
+                                      0.6112604669781572,
+                                      0.38873953302184283,
+                                      0.1882550990706332,
+                                      0.04951556604879043,
+                                      0};
+  for (int64_t step = 0; step <= 10; ++step) {
+    EXPECT_NEAR(learning_rate_share("cosine", 0.3, step, 10), cosine[static_cast<size_t>(step)], 1e-12);
+    const double warm = std::min(1.0, static_cast<double>(step) / 3);
+    EXPECT_NEAR(learning_rate_share("constant", 0.3, step, 10), warm, 1e-12);
+    EXPECT_NEAR(learning_rate_share("linear", 0.3, step, 10), step < 3 ? warm : static_cast<double>(10 - step) / 7, 1e-12);
+  }
+  EXPECT_EQ(learning_rate_share("cosine", 0, 0, 10), 1.0);
+}
+
+}  // namespace
+}  // namespace ocelli::train
