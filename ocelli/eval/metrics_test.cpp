@@ -41,8 +41,17 @@ TEST(VqaAccuracy, EqualsTheOfficialCode) {
 }
 
 TEST(VqaNormalized, EqualsTheOfficialForms) {
-  for (const auto& [text, form] : {std::pair{"5.", "5"}, {"a.b", "ab"}, {"3.5", "3.5"}, {"U.S.", "us"}, {"1,5 - 2", "15 2"},
-                                   {"red,white", "red white"}, {"x@y.com", "x ycom"}, {"10%", "10%"}, {"a-b", "b"}, {".5", ".5"}, {"5.a", "5a"}}) {
+  for (const auto& [text, form] : {std::pair{"5.", "5"},
+                                   {"a.b", "ab"},
+                                   {"3.5", "3.5"},
+                                   {"U.S.", "us"},
+                                   {"1,5 - 2", "15 2"},
+                                   {"red,white", "red white"},
+                                   {"x@y.com", "x ycom"},
+                                   {"10%", "10%"},
+                                   {"a-b", "b"},
+                                   {".5", ".5"},
+                                   {"5.a", "5a"}}) {
     EXPECT_EQ(vqa_normalized(text), form) << text;
   }
 }

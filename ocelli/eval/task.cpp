@@ -22,7 +22,9 @@ struct Asked {
 
 double score(const std::string& task, const std::string& prediction, const std::vector<std::string>& references) {
   if (task == "vqa") return vqa_accuracy(prediction, references);
-  return std::any_of(references.begin(), references.end(), [&](const std::string& one) { return exact_match(prediction, one); }) ? 1.0 : 0.0;
+  return std::any_of(references.begin(), references.end(), [&](const std::string& one) { return exact_match(prediction, one); })
+             ? 1.0
+             : 0.0;
 }
 
 std::string without_marks(std::string text) {
@@ -54,7 +56,8 @@ Asked ask(const data::Sample& sample, const data::SampleEncoder& encoder, bool b
     out.predictions.push_back(std::move(prediction));
     ++answer;
   }
-  // The prompt of an answer is what stands before its first trained id; a conversation is asked turn by turn with the true history.
+  // The prompt of an answer is what stands before its first trained id; a conversation is asked turn by turn with the true
+  // history.
   if (sample.independent) {
     for (const data::EncodedText& text : encoded.continuations) {
       const auto first = std::find(text.trained.begin(), text.trained.end(), true) - text.trained.begin();
@@ -64,7 +67,8 @@ Asked ask(const data::Sample& sample, const data::SampleEncoder& encoder, bool b
   }
   const data::EncodedText& text = encoded.continuations[0];
   for (size_t i = 1; i < text.ids.size(); ++i) {
-    if (text.trained[i] && !text.trained[i - 1]) out.group.questions.emplace_back(text.ids.begin(), text.ids.begin() + static_cast<std::ptrdiff_t>(i));
+    if (text.trained[i] && !text.trained[i - 1])
+      out.group.questions.emplace_back(text.ids.begin(), text.ids.begin() + static_cast<std::ptrdiff_t>(i));
   }
   return out;
 }
@@ -75,7 +79,8 @@ void add_commonest(EvalResult& result) {
   for (const Prediction& one : result.predictions) ++counts[one.type][one.references[0]];
   std::map<std::string, std::string> commonest;
   for (const auto& [type, answers] : counts) {
-    commonest[type] = std::max_element(answers.begin(), answers.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
+    commonest[type] =
+        std::max_element(answers.begin(), answers.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
   }
   for (const Prediction& one : result.predictions) {
     const double points = score(result.task, commonest[one.type], one.references);
@@ -89,11 +94,13 @@ void add_commonest(EvalResult& result) {
 EvalResult evaluate(infer::Engine& engine, const EvalOptions& options) {
   require(options.task == "exact" || options.task == "vqa", "eval: task \"{}\" is not known; known are exact, vqa", options.task);
   const auto begin = std::chrono::steady_clock::now();
-  const data::LlavaDataset dataset({.name = options.data.stem().string(), .format = "llava", .path = options.data, .images = options.images});
+  const data::LlavaDataset dataset(
+      {.name = options.data.stem().string(), .format = "llava", .path = options.data, .images = options.images});
   const data::SampleEncoder encoder(
       // Not owned: the engine outlives the encoder.
       std::shared_ptr<const model::Processor>(std::shared_ptr<void>(), &engine.processor()),
-      [&](const image::Tiling& tiling) { return engine.model().num_tokens(tiling); }, engine.model().config().decoder.max_position_embeddings);
+      [&](const image::Tiling& tiling) { return engine.model().num_tokens(tiling); },
+      engine.model().config().decoder.max_position_embeddings);
 
   EvalResult result;
   result.task = options.task;
@@ -154,7 +161,10 @@ void write_result(const EvalResult& result, const std::filesystem::path& folder)
   make_directories(folder);
   std::string lines;
   for (const Prediction& one : result.predictions) {
-    OrderedJson line = {{"id", one.id}, {"question", one.question}, {"prediction", one.prediction}, {"references", one.references},
+    OrderedJson line = {{"id", one.id},
+                        {"question", one.question},
+                        {"prediction", one.prediction},
+                        {"references", one.references},
                         {"score", one.score}};
     if (!one.type.empty()) line["type"] = one.type;
     lines += line.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
@@ -164,8 +174,13 @@ void write_result(const EvalResult& result, const std::filesystem::path& folder)
   for (const auto& [name, type] : result.by_type) {
     types[name] = {{"samples", type.samples}, {"score", type.score}, {"commonest", type.commonest}};
   }
-  const OrderedJson summary = {{"task", result.task}, {"score", result.score}, {"commonest", result.commonest},
-                               {"samples", result.predictions.size()}, {"faults", result.faults}, {"seconds", result.seconds}, {"types", types}};
+  const OrderedJson summary = {{"task", result.task},
+                               {"score", result.score},
+                               {"commonest", result.commonest},
+                               {"samples", result.predictions.size()},
+                               {"faults", result.faults},
+                               {"seconds", result.seconds},
+                               {"types", types}};
   write_file_atomic(folder / "result.json", summary.dump(2) + "\n");
 }
 

@@ -44,7 +44,8 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   const bool clip = type.starts_with("CLIPImageProcessor") || type.starts_with("LlavaImageProcessor");
   const bool siglip = type.starts_with("SiglipImageProcessor") || type.starts_with("ViTImageProcessor");
   require(ours || clip || siglip,
-          "{}.image_processor_type is \"{}\"; known are CLIPImageProcessor, LlavaImageProcessor, SiglipImageProcessor, ViTImageProcessor, "
+          "{}.image_processor_type is \"{}\"; known are CLIPImageProcessor, LlavaImageProcessor, SiglipImageProcessor, "
+          "ViTImageProcessor, "
           "OcelliImageProcessor",
           config.path(), type);
   for (const char* key : {"do_resize", "do_rescale", "do_normalize"}) {
@@ -67,7 +68,8 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
     if (config.boolean("do_center_crop", true)) {
       if (config.has("crop_size")) std::tie(out.height, out.width) = height_width(config, "crop_size");
       require(out.shape == Shape::kShortestEdge || (out.height == out.size && out.width == out.size),
-              "{}.crop_size {} x {} differs from size {} without a shortest edge", config.path(), out.width, out.height, out.size);
+              "{}.crop_size {} x {} differs from size {} without a shortest edge", config.path(), out.width, out.height,
+              out.size);
     }
     out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
     out.std = {0.26862954F, 0.26130258F, 0.27577711F};
@@ -75,21 +77,23 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   out.rescale_factor = static_cast<float>(config.number("rescale_factor", 1.0 / 255.0));
   out.mean = three(config, "image_mean", out.mean);
   out.std = three(config, "image_std", out.std);
-  for (const float deviation : out.std) require(deviation > 0, "{}.image_std holds {}, expected positive numbers", config.path(), deviation);
+  for (const float deviation : out.std)
+    require(deviation > 0, "{}.image_std holds {}, expected positive numbers", config.path(), deviation);
   if (!ours) {
     out.decode = image::DecodeOptions::pillow();
   } else {
     const std::string shape = config.string("shape", "squash");
-    require(shape == "squash" || shape == "pad" || shape == "shortest_edge", "{}.shape is \"{}\"; known are squash, pad, shortest_edge",
-            config.path(), shape);
+    require(shape == "squash" || shape == "pad" || shape == "shortest_edge",
+            "{}.shape is \"{}\"; known are squash, pad, shortest_edge", config.path(), shape);
     out.shape = shape == "pad" ? Shape::kPad : shape == "squash" ? Shape::kSquash : Shape::kShortestEdge;
-    if (out.shape == Shape::kShortestEdge && config.has("crop_size")) std::tie(out.height, out.width) = height_width(config, "crop_size");
+    if (out.shape == Shape::kShortestEdge && config.has("crop_size"))
+      std::tie(out.height, out.width) = height_width(config, "crop_size");
   }
   return out;
 }
 
 Json ImageProcessor::to_json() const {
-  Json json = {{"do_convert_rgb", true}, {"do_resize", true}, {"do_rescale", true}, {"do_normalize", true},
+  Json json = {{"do_convert_rgb", true},        {"do_resize", true},  {"do_rescale", true}, {"do_normalize", true},
                {"rescale_factor", 1.0 / 255.0}, {"image_mean", mean}, {"image_std", std}};
   if (rescale_factor != 1.0F / 255.0F) json["rescale_factor"] = rescale_factor;
   for (const auto& [number, value] : kFilters) {
@@ -118,7 +122,9 @@ Json ImageProcessor::to_json() const {
   return json;
 }
 
-image::Tiling ImageProcessor::tiling(int64_t, int64_t) const { return {{1, 1}, false, height, width}; }
+image::Tiling ImageProcessor::tiling(int64_t, int64_t) const {
+  return {{1, 1}, false, height, width};
+}
 
 PixelTiles ImageProcessor::process(const image::Image& picture) const {
   image::Image shaped;
@@ -142,9 +148,10 @@ PixelTiles ImageProcessor::process(const image::Image& picture) const {
     }
     case Shape::kShortestEdge: {
       const int64_t shorter = std::min(picture.width, picture.height), longer = std::max(picture.width, picture.height);
-      const int64_t other = static_cast<int64_t>(static_cast<double>(size) * static_cast<double>(longer) / static_cast<double>(shorter));
-      require(other <= 64 * kLargestSide, "picture {} x {}: its longer side would be {} pixels after resizing", picture.width, picture.height,
-              other);
+      const int64_t other =
+          static_cast<int64_t>(static_cast<double>(size) * static_cast<double>(longer) / static_cast<double>(shorter));
+      require(other <= 64 * kLargestSide, "picture {} x {}: its longer side would be {} pixels after resizing", picture.width,
+              picture.height, other);
       const int64_t new_width = picture.width <= picture.height ? size : other;
       const int64_t new_height = picture.width <= picture.height ? other : size;
       shaped = image::resize(picture, new_width, new_height, filter);

@@ -16,16 +16,16 @@ struct PixelTiles {
   std::vector<float> pixels;  ///< [tiling.count(), 3, tile_height, tile_width], normalised
 };
 
-/// A model's preprocessing table, read from `preprocessor_config.json` or the `image_processor` of `processor_config.json`. Torch-free: loader
-/// threads use it.
+/// A model's preprocessing table, read from `preprocessor_config.json` or the `image_processor` of `processor_config.json`.
+/// Torch-free: loader threads use it.
 struct ImageProcessor {
   enum class Shape {
     kShortestEdge,  ///< shortest side to `size`, then a centre crop (CLIP)
     kSquash,        ///< both sides to the crop size, aspect not kept (SigLIP)
     kPad,           ///< on a square of the mean colour, then to the crop size (LLaVA 1.5's own code)
   } shape = Shape::kSquash;
-  int64_t size = 224;         ///< shortest edge
-  int64_t height = 224;       ///< of what the tower sees
+  int64_t size = 224;    ///< shortest edge
+  int64_t height = 224;  ///< of what the tower sees
   int64_t width = 224;
   image::Filter filter = image::Filter::kBicubic;
   float rescale_factor = 1.0F / 255.0F;

@@ -54,7 +54,8 @@ void fill_from(Model& model, std::string_view prefix, const TensorFile& file, co
       if (name.find(".post_layernorm.") != std::string::npos && !model.config().vision->apply_post_layernorm) return;
       missing.push_back(fmt::format("{} [{}]", name, fmt::join(parameter.shape, ", ")));
     } else if (found->second->shape != parameter.shape && !(options.trainable && grows(name, *found->second, parameter))) {
-      wrong.push_back(fmt::format("{} is [{}], expected [{}]", name, fmt::join(found->second->shape, ", "), fmt::join(parameter.shape, ", ")));
+      wrong.push_back(fmt::format("{} is [{}], expected [{}]", name, fmt::join(found->second->shape, ", "),
+                                  fmt::join(parameter.shape, ", ")));
     }
   });
   std::vector<std::string> extra;
@@ -111,7 +112,8 @@ std::filesystem::path resolve_model(const std::string& path_or_name) {
   if (fs::exists(base / "refs" / "main")) {
     std::string revision = read_file(base / "refs" / "main", 4096);
     while (!revision.empty() && std::isspace(static_cast<unsigned char>(revision.back())) != 0) revision.pop_back();
-    if (revision.find('/') == std::string::npos && fs::is_directory(base / "snapshots" / revision)) return base / "snapshots" / revision;
+    if (revision.find('/') == std::string::npos && fs::is_directory(base / "snapshots" / revision))
+      return base / "snapshots" / revision;
   }
   fail("model {}: neither a folder nor in the Hugging Face cache ({}); download it with\n  hf download {}", path_or_name,
        cache_folder().string(), path_or_name);

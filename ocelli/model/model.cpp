@@ -29,12 +29,13 @@ connector::VisualTokens Model::visual_tokens(const at::Tensor& pixel_values, std
 at::Tensor Model::embed(const at::Tensor& input_ids, const at::Tensor& visual_rows, const at::Tensor& visual) {
   const at::Tensor text = language_model_->embed(input_ids);
   if (!visual.defined() || visual.size(0) == 0) {
-    require(!visual_rows.defined() || visual_rows.numel() == 0, "model: {} placeholders stand in the text, but no pictures were given",
-            visual_rows.numel());
+    require(!visual_rows.defined() || visual_rows.numel() == 0,
+            "model: {} placeholders stand in the text, but no pictures were given", visual_rows.numel());
     return text;
   }
-  require(visual_rows.defined() && visual_rows.numel() == visual.size(0), "model: the text has {} placeholders for {} visual tokens",
-          visual_rows.defined() ? visual_rows.numel() : 0, visual.size(0));
+  require(visual_rows.defined() && visual_rows.numel() == visual.size(0),
+          "model: the text has {} placeholders for {} visual tokens", visual_rows.defined() ? visual_rows.numel() : 0,
+          visual.size(0));
   return text.index_copy(0, visual_rows, visual.to(text.scalar_type()));
 }
 

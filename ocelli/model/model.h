@@ -15,13 +15,13 @@ namespace ocelli::model {
 
 /// What goes into a model: rows of any number of sequences laid end to end, and all their pictures.
 struct ModelInputs {
-  at::Tensor pixel_values;               ///< [N, 3, height, width], normalised, all tiles of all pictures; undefined without pictures
-  std::vector<image::Tiling> pictures;   ///< how each picture is cut; their tiles add up to N
-  at::Tensor input_ids;                  ///< [T] int64; each visual token stands as the placeholder's id
-  at::Tensor positions;                  ///< [T] int64
-  at::Tensor visual_rows;                ///< [Q] int64, rising: the rows of visual tokens
+  at::Tensor pixel_values;  ///< [N, 3, height, width], normalised, all tiles of all pictures; undefined without pictures
+  std::vector<image::Tiling> pictures;  ///< how each picture is cut; their tiles add up to N
+  at::Tensor input_ids;                 ///< [T] int64; each visual token stands as the placeholder's id
+  at::Tensor positions;                 ///< [T] int64
+  at::Tensor visual_rows;               ///< [Q] int64, rising: the rows of visual tokens
   nn::AttentionLayout layout;
-  at::Tensor output_rows;                ///< rows whose hidden state is wanted; undefined: all
+  at::Tensor output_rows;  ///< rows whose hidden state is wanted; undefined: all
 };
 
 /// Vision tower, connector and decoder.
@@ -35,7 +35,8 @@ class Model final : public nn::Module {
   /// The tower's features of every tile.
   nn::VisualFeatures features(const at::Tensor& pixel_values, nn::RunContext& context);
   /// All pictures' tokens as put into the decoder.
-  connector::VisualTokens visual_tokens(const at::Tensor& pixel_values, std::span<const image::Tiling> pictures, nn::RunContext& context);
+  connector::VisualTokens visual_tokens(const at::Tensor& pixel_values, std::span<const image::Tiling> pictures,
+                                        nn::RunContext& context);
   /// Embeddings [T, D]: text rows from the table, visual rows from `visual` [Q, D] (undefined: no pictures).
   at::Tensor embed(const at::Tensor& input_ids, const at::Tensor& visual_rows, const at::Tensor& visual);
   /// Final-normed hidden states of the wanted rows, [R, D].
@@ -45,8 +46,8 @@ class Model final : public nn::Module {
 
   /// Visual tokens of one picture cut that way. From the config alone.
   int64_t num_tokens(const image::Tiling& tiling) const;
-  /// Cost by part: vision_tower, connector, embedding, decoder, head. From the config alone. `work.visual_tokens` of 0 with tiles given is
-  /// counted from them.
+  /// Cost by part: vision_tower, connector, embedding, decoder, head. From the config alone. `work.visual_tokens` of 0 with tiles
+  /// given is counted from them.
   Ledger cost(Workload work) const;
 
  private:

@@ -14,10 +14,10 @@ namespace ocelli::model {
 /// A whole model by its `config.json`: transformers' `llava` and `llama`, or `ocelli` with the parts spelled out.
 struct ModelConfig {
   std::string model_type = "ocelli";
-  std::optional<vision::VisionConfig> vision;          ///< none: text alone
+  std::optional<vision::VisionConfig> vision;  ///< none: text alone
   std::optional<connector::ConnectorConfig> connector;
   language::DecoderConfig decoder;
-  int64_t image_token_id = -1;                         ///< placeholder of visual tokens, -1 without pictures
+  int64_t image_token_id = -1;  ///< placeholder of visual tokens, -1 without pictures
   int64_t bos_token_id = -1;
   std::vector<int64_t> eos_token_ids;
 

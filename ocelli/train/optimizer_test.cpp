@@ -85,7 +85,9 @@ void compare_over_ten_steps(at::ScalarType dtype, double tolerance) {
     const at::Tensor weight = master.defined() ? master : tensor;
     EXPECT_LT((weight.to(at::kDouble) - reference[name].weight).abs().max().item<double>(), tolerance) << name;
     EXPECT_FALSE(tensor.grad().defined());
-    if (master.defined()) EXPECT_TRUE(tensor.equal(master.to(at::kBFloat16))) << name;
+    if (master.defined()) {
+      EXPECT_TRUE(tensor.equal(master.to(at::kBFloat16))) << name;
+    }
   }
 }
 

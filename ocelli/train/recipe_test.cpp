@@ -140,8 +140,12 @@ TEST(Recipe, ItsTomlReadsBackTheSame) {
 }
 
 TEST(Recipe, DifferencesNameTheKeys) {
-  const std::string before = load(kSmall).to_toml();
-  EXPECT_THAT(differences(before, load(kSmall, {"seed=2", "stage.align.batch_size=3"}).to_toml()),
+  const TemporaryFolder folder;
+  spill(folder / "r.toml", kSmall);
+  const auto toml = [&](const std::vector<std::string>& overrides) {
+    return Recipe::load(folder / "r.toml", overrides).to_toml();
+  };
+  EXPECT_THAT(differences(toml({}), toml({"seed=2", "stage.align.batch_size=3"})),
               ElementsAre(AllOf(HasSubstr("seed"), HasSubstr("1 -> 2")),
                           AllOf(HasSubstr("stage.align.batch_size"), HasSubstr("16 -> 3"))));
 }

@@ -167,8 +167,11 @@ at::Tensor ConvStem::forward(const at::Tensor& pixels, bool training) const {
     x = at::conv2d(x, layer.conv_weight, {}, {stride, stride}, {1, 1});
     // Statistics are fp32 whatever the activations are.
     const at::ScalarType wide = layer.running_mean.scalar_type();
-    x = BatchNormRelu::apply(x.to(wide), layer.weight.to(wide), layer.bias.to(wide), layer.running_mean, layer.running_variance,
-                             training, config_.batch_norm_momentum, config_.batch_norm_eps)
+    const at::Tensor y = x.to(wide), weight = layer.weight.to(wide), bias = layer.bias.to(wide);
+    const double momentum = config_.batch_norm_momentum, eps = config_.batch_norm_eps;
+    x = (y.is_cpu() ? BatchNormRelu::apply(y, weight, bias, layer.running_mean, layer.running_variance, training, momentum, eps)
+                    : at::relu(at::batch_norm(y, weight, bias, layer.running_mean, layer.running_variance, training, momentum,
+                                              eps, false)))
             .to(x.scalar_type());
   }
   return x;

@@ -114,9 +114,9 @@ def test_doctor_says_what_there_is(run_ocelli):
 
 
 def test_one_isa_can_be_forced(run_ocelli):
-    isas = one_line_of_json(run_ocelli(["doctor", "--json"]))["isas"]
-    for isa in isas:
-        assert one_line_of_json(run_ocelli(["doctor", "--json"], env={"OCELLI_ISA": isa}))["isa"] == isa
+    if "avx2" not in one_line_of_json(run_ocelli(["doctor", "--json"]))["isas"]:
+        pytest.skip("no AVX2 here")
+    assert one_line_of_json(run_ocelli(["doctor", "--json"], env={"OCELLI_ISA": "avx2"}))["isa"] == "avx2"
 
 
 @pytest.mark.parametrize("size", ["50x37", "28x28", "500x20"])
@@ -131,9 +131,10 @@ def test_explain_counts_what_chat_consumes(size, work, run_ocelli, tmp_path):
     assert explained["parameters"] == parameters and explained["text_tokens"] == 10
 
 
-def test_a_recipe_is_explained_as_the_model_it_trains(work, run_ocelli, tmp_path):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_recipe_is_explained_as_the_model_it_trains(precision, work, run_ocelli, tmp_path):
     before = one_line_of_json(run_ocelli(["explain", work / "recipe.toml", "--image", "50x37", "--json"]))
-    run = one_line_of_json(run_ocelli(["train", work / "recipe.toml", "--out", tmp_path / "run", "--json"]))
+    run = one_line_of_json(run_ocelli(["train", work / "recipe.toml", "--out", tmp_path / "run", "--json", "--precision", precision]))
     assert run["finished"] and run["steps"] == 2
     after = one_line_of_json(run_ocelli(["explain", run["model"], "--image", "50x37", "--json"]))
     assert before["visual_tokens"] == after["visual_tokens"] == 4
@@ -162,7 +163,7 @@ def terminal_output(command, env):
 
 
 def test_no_color_is_respected(work, ocelli_binary, run_ocelli, tmp_path):
-    code, text = terminal_output([ocelli_binary, "train", work / "recipe.toml", "--out", tmp_path / "run"], {"NO_COLOR": "1"})
+    code, text = terminal_output([ocelli_binary, "train", work / "recipe.toml", "--out", tmp_path / "run", "--precision", "fp32"], {"NO_COLOR": "1"})
     assert code == 0 and not re.search(r"\x1b\[[0-9;]*m", text), repr(text)
     code, text = terminal_output([ocelli_binary, "explain", tmp_path / "nowhere"], {"NO_COLOR": "1"})
     assert code == 1 and not re.search(r"\x1b\[[0-9;]*m", text)
@@ -190,9 +191,9 @@ def test_tokenize_encodes_and_decodes(work, run_ocelli):
     assert run_ocelli(["tokenize", work / "llava", "--decode"], input=ids).stdout == "".join(text + "\n" for text in TEXTS)
     broken = ["two\nlines", 'quote " and \\', "\u2028"]
     jsonl = run_ocelli(["tokenize", work / "llava", "--jsonl"], input="".join(json.dumps(text) + "\n" for text in broken)).stdout
-    assert [json.loads(line) for line in jsonl.splitlines()] == [reference.encode(text).ids for text in broken]
+    assert [json.loads(line) for line in jsonl.split("\n")[:-1]] == [reference.encode(text).ids for text in broken]
     back = run_ocelli(["tokenize", work / "llava", "--decode", "--jsonl"], input=jsonl).stdout
-    assert [json.loads(line) for line in back.splitlines()] == broken
+    assert [json.loads(line) for line in back.split("\n")[:-1]] == broken
     assert run_ocelli(["tokenize", work / "llava", "--decode", "--no-special"], input="[1, 68, 2]\n").stdout == "A\n"
     assert "line 2" in run_ocelli(["tokenize", work / "llava", "--decode"], input="[1]\nx\n", code=1).stderr
 
