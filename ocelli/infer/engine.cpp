@@ -12,7 +12,9 @@ namespace ocelli::infer {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double milliseconds_since(Clock::time_point begin) { return std::chrono::duration<double, std::milli>(Clock::now() - begin).count(); }
+double milliseconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
 
 at::Tensor tensor_of(const std::vector<int64_t>& values) {
   at::Tensor out = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
@@ -45,9 +47,14 @@ struct Engine::Rows {
   at::Tensor visual;  ///< tokens for the placeholders among `ids`, in order; undefined for none
 };
 
-Engine::Engine(std::shared_ptr<model::Model> model, std::shared_ptr<const model::Processor> processor, const EngineOptions& options)
-    : model_(std::move(model)), processor_(std::move(processor)), options_(options), dtype_(model_->decoder().head_weight().scalar_type()) {
-  require(options.context >= 1 && options.context <= (int64_t{1} << 24), "context {}: expected 1 to {}", options.context, int64_t{1} << 24);
+Engine::Engine(std::shared_ptr<model::Model> model, std::shared_ptr<const model::Processor> processor,
+               const EngineOptions& options)
+    : model_(std::move(model)),
+      processor_(std::move(processor)),
+      options_(options),
+      dtype_(model_->decoder().head_weight().scalar_type()) {
+  require(options.context >= 1 && options.context <= (int64_t{1} << 24), "context {}: expected 1 to {}", options.context,
+          int64_t{1} << 24);
 }
 
 nn::KvCache Engine::make_cache(int64_t rows) const {
@@ -93,12 +100,12 @@ at::Tensor Engine::run(const Rows& rows) {
   return hidden.size(0) == 0 ? hidden : model_->head(hidden).to(at::kFloat).contiguous();
 }
 
-Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<model::PixelTiles>& pictures, const SamplingOptions& sampling,
-                            const std::function<void(int64_t)>& on_token) {
+Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<model::PixelTiles>& pictures,
+                            const SamplingOptions& sampling, const std::function<void(int64_t)>& on_token) {
   const at::InferenceMode inference;
   require(!ids.empty(), "the prompt is empty");
-  require(static_cast<int64_t>(ids.size()) < options_.context, "the prompt has {} tokens, the context holds {}; raise it with -c", ids.size(),
-          options_.context);
+  require(static_cast<int64_t>(ids.size()) < options_.context, "the prompt has {} tokens, the context holds {}; raise it with -c",
+          ids.size(), options_.context);
   Sampler sampler(sampling);
   Generation out;
   out.prompt_tokens = static_cast<int64_t>(ids.size());
@@ -173,7 +180,9 @@ std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGrou
   if (groups.empty()) return {};
   int64_t rows = 0;
   for (const QuestionGroup& group : groups) {
-    const auto in_blocks = [&](size_t count) { return (static_cast<int64_t>(count) / options_.block_size + 2) * options_.block_size; };
+    const auto in_blocks = [&](size_t count) {
+      return (static_cast<int64_t>(count) / options_.block_size + 2) * options_.block_size;
+    };
     rows += in_blocks(group.prefix.size());
     for (const auto& question : group.questions) rows += in_blocks(question.size() + static_cast<size_t>(max_tokens));
   }
@@ -183,9 +192,31 @@ std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGrou
   for (const QuestionGroup& group : groups) {
     for (const model::PixelTiles& picture : group.pictures) pictures.push_back(&picture);
   }
+  // Visual tokens follow their placeholders: those of the prefix are run once, those behind it (a conversation has no prefix)
+  // with each question.
+  const at::Tensor visual = encode(pictures);
+  const int64_t placeholder = processor_->image_token_id();
+  const auto marks = [&](std::span<const int64_t> ids) {
+    return placeholder < 0 ? 0 : std::count(ids.begin(), ids.end(), placeholder);
+  };
+  std::vector<at::Tensor> of_prefixes, of_questions;
+  int64_t at_token = 0;
+  for (const QuestionGroup& group : groups) {
+    int64_t tokens = 0;
+    for (const model::PixelTiles& picture : group.pictures) tokens += model_->num_tokens(picture.tiling);
+    const int64_t shared = marks(group.prefix);
+    require(shared <= tokens, "a prefix has {} placeholders for {} visual tokens", shared, tokens);
+    if (shared > 0) of_prefixes.push_back(visual.slice(0, at_token, at_token + shared));
+    for (const auto& question : group.questions) {
+      const int64_t own = marks(question);
+      require(shared + own <= tokens, "a question has {} placeholders for {} visual tokens", shared + own, tokens);
+      if (own > 0) of_questions.push_back(visual.slice(0, at_token + shared, at_token + shared + own));
+    }
+    at_token += tokens;
+  }
   std::vector<int64_t> prefixes;
   Rows first(cache);
-  first.visual = encode(pictures);
+  if (!of_prefixes.empty()) first.visual = at::cat(of_prefixes);
   for (const QuestionGroup& group : groups) {
     prefixes.push_back(cache.add_sequence());
     if (!group.prefix.empty()) first.add(prefixes.back(), group.prefix, false);
@@ -210,6 +241,7 @@ std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGrou
     }
   }
   if (open.empty()) return out;
+  if (!of_questions.empty()) questions.visual = at::cat(of_questions);
   at::Tensor chosen = run(questions).argmax(-1);
   while (true) {
     std::vector<Open> still;
