@@ -112,7 +112,7 @@ def main():
         (folder / name).write_bytes(data)
         (folder / f"{name}.ppm").write_bytes(ppm(Image.open(io.BytesIO(data))))
     for filter in ("nearest", "box", "bilinear", "bicubic", "lanczos"):
-        for size in ((11, 29), (64, 7)):
+        for size in ((11, 29), (64, 7), (35, 18), (34, 17)):  # the last two: either side of the order of passes
             resized = photo.resize(size, getattr(Image.Resampling, filter.upper()))
             (folder / f"photo_{filter}_{size[0]}x{size[1]}.ppm").write_bytes(ppm(resized))
 
