@@ -75,7 +75,8 @@ TEST(Tokenizer, MergesTheLowestRankFirstAndTheLeftmostOfEquals) {
 
 TEST(Tokenizer, AnyBytesComeBackAsText) {
   const auto tokenizer = make_tokenizer(byte_level_file({{"h", "e"}, {"he", "l"}, {"Ġ", "w"}}), "file");
-  const std::string text = std::string("hello  world\n\t\0 \xC3\xA9 \xF0\x9F\x98\x80 it's 42", 34);
+  constexpr char kBytes[] = "hello  world\n\t\0 \xC3\xA9 \xF0\x9F\x98\x80 it's 42";
+  const std::string text(kBytes, sizeof(kBytes) - 1);
   EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, true), false), text);
 }
 
