@@ -3,6 +3,11 @@
 namespace ocelli::text::jinja {
 namespace {
 
+struct NamedFilter {
+  std::string_view name;
+  Filter filter;
+};
+
 constexpr NamedFilter kFilters[] = {
     {"abs", filters::abs},
     {"attr", filters::attr},

@@ -9,11 +9,6 @@ namespace ocelli::text::jinja {
 using Filter = Value (*)(Runtime&, const Value& input, const Arguments&);
 using Test = bool (*)(Runtime&, const Value& input, const Arguments&);
 
-struct NamedFilter {
-  std::string_view name;
-  Filter filter;
-};
-
 /// Null when there is no filter or test of that name.
 Filter find_filter(std::string_view name);
 Test find_test(std::string_view name);

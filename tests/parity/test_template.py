@@ -97,7 +97,7 @@ def test_as_apply_chat_template(tmp_path):
     for style in ("chatml", "qwen_tools", "llama3", "internvl"):
         for _ in range(10):
             messages = [m for m in text_conversation(source) if m["content"] is not None]
-            given = {"messages": messages, "tools": source.choice([None, chat_template_utils.json.loads("[]")]),
+            given = {"messages": messages, "tools": source.choice([None, []]),
                      "documents": None, "add_generation_prompt": True, "bos_token": "<s>"}
             texts, _ = chat_template_utils.render_jinja_template(
                 [messages], tools=given["tools"], chat_template=TEXT_STYLES[style], add_generation_prompt=True, bos_token="<s>")
