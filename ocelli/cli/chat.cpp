@@ -1,11 +1,11 @@
 #include <ATen/ATen.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 #include <iostream>
 
 #include "ocelli/base/error.h"
+#include "ocelli/base/stopwatch.h"
 #include "ocelli/cli/common.h"
 #include "ocelli/cli/prompt_options.h"
 #include "ocelli/cli/verbs.h"
@@ -13,11 +13,6 @@
 
 namespace ocelli::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double milliseconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-}
 
 struct ChatOptions {
   std::string model;
@@ -62,10 +57,10 @@ void print_timings(const infer::Generation& answer) {
 }
 
 int one_answer(const ChatOptions& options, const LoadedModel& loaded, double load_ms) {
-  const auto begin = Clock::now();
+  const Stopwatch watch;
   const auto pictures = read_pictures(*loaded.processor, options.prompt.images);
   const std::vector<int64_t> ids = options.prompt.ids(loaded, pictures);
-  const double preprocess_ms = milliseconds_since(begin);
+  const double preprocess_ms = watch.milliseconds();
   infer::Engine engine(loaded.model, loaded.processor, {.context = options.context});
   Printer printer(*loaded.processor);
   const infer::Generation answer = engine.generate(ids, pictures, options.sampling, [&](int64_t id) {
@@ -118,8 +113,7 @@ int conversation(const ChatOptions& options, const LoadedModel& loaded) {
       for (model::PixelTiles& picture : read_pictures(*loaded.processor, waiting)) seen.push_back(std::move(picture));
       OrderedJson asked = messages;
       asked.push_back(user_message(line, waiting.size()));
-      std::vector<int64_t> counts;
-      for (const model::PixelTiles& picture : seen) counts.push_back(loaded.model->num_tokens(picture.tiling));
+      const std::vector<int64_t> counts = visual_counts(*loaded.model, seen);
       const std::vector<int64_t> ids =
           loaded.processor->expand(loaded.processor->encode(loaded.processor->render(asked, true)), counts);
       Printer printer(*loaded.processor);
@@ -138,9 +132,9 @@ int conversation(const ChatOptions& options, const LoadedModel& loaded) {
 
 int chat(const ChatOptions& options) {
   options.sampling.validate();
-  const auto begin = Clock::now();
+  const Stopwatch watch;
   const LoadedModel loaded = open_model(options.model, options.run);
-  const double load_ms = milliseconds_since(begin);
+  const double load_ms = watch.milliseconds();
   if (options.prompt.given()) return one_answer(options, loaded, load_ms);
   if (options.json) throw UsageError("chat --json: give a prompt with -p or --prompt-file");
   return conversation(options, loaded);

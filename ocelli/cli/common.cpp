@@ -68,6 +68,12 @@ std::vector<model::PixelTiles> read_pictures(const model::Processor& processor, 
   return pictures;
 }
 
+std::vector<int64_t> visual_counts(const model::Model& model, const std::vector<model::PixelTiles>& pictures) {
+  std::vector<int64_t> counts;
+  for (const model::PixelTiles& picture : pictures) counts.push_back(model.num_tokens(picture.tiling));
+  return counts;
+}
+
 OrderedJson user_message(const std::string& text, size_t pictures) {
   if (pictures == 0) return {{"role", "user"}, {"content", text}};
   OrderedJson content = OrderedJson::array();

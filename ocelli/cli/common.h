@@ -37,6 +37,9 @@ LoadedModel open_model(const std::string& path_or_name, const RunOptions& option
 /// Reads and prepares pictures in order. Throws Error naming the file.
 std::vector<model::PixelTiles> read_pictures(const model::Processor& processor, const std::vector<std::string>& files);
 
+/// Visual tokens of each picture.
+std::vector<int64_t> visual_counts(const model::Model& model, const std::vector<model::PixelTiles>& pictures);
+
 /// One user message with that many pictures in front of the text.
 OrderedJson user_message(const std::string& text, size_t pictures);
 

@@ -2,10 +2,10 @@
 #include <ATen/Parallel.h>
 #include <torch/version.h>
 
-#include <chrono>
 #include <cstdio>
 
 #include "ocelli/base/cpu.h"
+#include "ocelli/base/stopwatch.h"
 #include "ocelli/base/version.h"
 #include "ocelli/cli/common.h"
 #include "ocelli/cli/verbs.h"
@@ -22,9 +22,9 @@ double gmacs(at::ScalarType dtype) {
   at::matmul(a, b);
   double best = 1e9;
   for (int i = 0; i < 5; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     at::matmul(a, b);
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    best = std::min(best, watch.seconds());
   }
   return 1024.0 * 1024.0 * 1024.0 / best / 1e9;
 }

@@ -17,8 +17,7 @@ void PromptOptions::add_to(CLI::App& verb, bool with_ids) {
 }
 
 std::vector<int64_t> PromptOptions::ids(const LoadedModel& loaded, const std::vector<model::PixelTiles>& pictures) const {
-  std::vector<int64_t> counts;
-  for (const model::PixelTiles& picture : pictures) counts.push_back(loaded.model->num_tokens(picture.tiling));
+  const std::vector<int64_t> counts = visual_counts(*loaded.model, pictures);
   std::vector<int64_t> ids;
   if (!ids_file.empty()) {
     const Json json = read_json(ids_file);

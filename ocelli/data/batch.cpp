@@ -2,21 +2,10 @@
 
 #include <ATen/ATen.h>
 
-#include <cstring>
-
 #include "ocelli/base/error.h"
+#include "ocelli/nn/tensor_io.h"
 
 namespace ocelli::data {
-namespace {
-
-at::Tensor tensor_of(const std::vector<int64_t>& values) {
-  at::Tensor out = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
-  std::memcpy(out.data_ptr<int64_t>(), values.data(), values.size() * sizeof(int64_t));
-  return out;
-}
-
-}  // namespace
-
 Batch make_batch(std::span<const std::shared_ptr<const EncodedSample>> samples, int64_t placeholder) {
   Batch batch;
   std::vector<int64_t> ids, positions, visual_rows, output_rows, labels;
@@ -52,11 +41,11 @@ Batch make_batch(std::span<const std::shared_ptr<const EncodedSample>> samples, 
   }
   batch.tokens = static_cast<int64_t>(ids.size());
   batch.pictures = static_cast<int64_t>(tiles.size());
-  batch.inputs.input_ids = tensor_of(ids);
-  batch.inputs.positions = tensor_of(positions);
-  batch.inputs.visual_rows = tensor_of(visual_rows);
-  batch.inputs.output_rows = tensor_of(output_rows);
-  batch.labels = tensor_of(labels);
+  batch.inputs.input_ids = nn::index_tensor(ids);
+  batch.inputs.positions = nn::index_tensor(positions);
+  batch.inputs.visual_rows = nn::index_tensor(visual_rows);
+  batch.inputs.output_rows = nn::index_tensor(output_rows);
+  batch.labels = nn::index_tensor(labels);
   batch.inputs.pixel_values = model::stack_pixels(tiles);
   return batch;
 }

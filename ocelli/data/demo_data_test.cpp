@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <cstdlib>
@@ -13,6 +12,7 @@
 #include "ocelli/base/error.h"
 #include "ocelli/base/file.h"
 #include "ocelli/base/json.h"
+#include "ocelli/base/test_support.h"
 #include "ocelli/data/idx_file.h"
 #include "ocelli/image/image.h"
 
@@ -49,17 +49,12 @@ void cut(const fs::path& path, uintmax_t bytes) {
 class DemoDataTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "ocelli-demo-data-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
     write_easy_vqa("train", 6);
     write_easy_vqa("test", 2);
     fs::create_directories(folder_ / "fashion");
     write_garments("train", 10);
     write_garments("t10k", 3);
   }
-  void TearDown() override { fs::remove_all(folder_); }
-
   void write_easy_vqa(const std::string& split, int pictures) {
     fs::create_directories(folder_ / "easy_vqa/data" / split / "images");
     Json rows = Json::array();
@@ -108,7 +103,8 @@ class DemoDataTest : public testing::Test {
     EXPECT_FALSE(fs::exists(folder_ / "out.tmp"));
   }
 
-  fs::path folder_;
+  test::TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path();
 };
 
 std::set<std::string> pictures_of(const DemoSplit& split) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <list>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>

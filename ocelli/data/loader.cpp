@@ -1,8 +1,7 @@
 #include "ocelli/data/loader.h"
 
-#include <chrono>
-
 #include "ocelli/base/error.h"
+#include "ocelli/base/stopwatch.h"
 
 namespace ocelli::data {
 
@@ -28,9 +27,9 @@ void Loader::submit() {
 }
 
 Loader::Item Loader::next() {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   Item item = queue_.front().get();
-  waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  waited_seconds_ += watch.seconds();
   queue_.pop_front();
   submit();
   return item;

@@ -1,7 +1,6 @@
 #include "ocelli/eval/metrics.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <set>
 #include <unordered_map>

@@ -1,11 +1,11 @@
 #include "ocelli/eval/task.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "ocelli/base/error.h"
 #include "ocelli/base/file.h"
 #include "ocelli/base/log.h"
+#include "ocelli/base/stopwatch.h"
 #include "ocelli/data/encoder.h"
 #include "ocelli/data/llava_dataset.h"
 #include "ocelli/eval/metrics.h"
@@ -93,7 +93,7 @@ void add_commonest(EvalResult& result) {
 
 EvalResult evaluate(infer::Engine& engine, const EvalOptions& options) {
   require(options.task == "exact" || options.task == "vqa", "eval: task \"{}\" is not known; known are exact, vqa", options.task);
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const data::LlavaDataset dataset(
       {.name = options.data.stem().string(), .format = "llava", .path = options.data, .images = options.images});
   const data::SampleEncoder encoder(
@@ -153,7 +153,7 @@ EvalResult evaluate(infer::Engine& engine, const EvalOptions& options) {
     type.score /= static_cast<double>(type.samples);
     type.commonest /= static_cast<double>(type.samples);
   }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  result.seconds = watch.seconds();
   return result;
 }
 

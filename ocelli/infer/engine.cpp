@@ -3,27 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstring>
 
 #include "ocelli/base/error.h"
+#include "ocelli/base/stopwatch.h"
+#include "ocelli/nn/tensor_io.h"
 
 namespace ocelli::infer {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-double milliseconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-}
-
-at::Tensor tensor_of(const std::vector<int64_t>& values) {
-  at::Tensor out = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
-  std::memcpy(out.data_ptr<int64_t>(), values.data(), values.size() * sizeof(int64_t));
-  return out;
-}
-
-}  // namespace
-
 /// New rows of one or more cached sequences, laid end to end.
 struct Engine::Rows {
   explicit Rows(nn::KvCache& of) : cache(of) {}
@@ -89,10 +74,10 @@ at::Tensor Engine::run(const Rows& rows) {
     }
   }
   language::DecoderInputs inputs;
-  inputs.embeds = model_->embed(tensor_of(rows.ids), tensor_of(visual_rows), rows.visual);
-  inputs.positions = tensor_of(rows.positions);
+  inputs.embeds = model_->embed(nn::index_tensor(rows.ids), nn::index_tensor(visual_rows), rows.visual);
+  inputs.positions = nn::index_tensor(rows.positions);
   inputs.layout = rows.layout;
-  inputs.output_rows = tensor_of(rows.outputs);
+  inputs.output_rows = nn::index_tensor(rows.outputs);
   inputs.cache = &rows.cache;
   inputs.cache_rows = rows.writes;
   nn::RunContext context;
@@ -140,23 +125,23 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
   cached_pixels_.clear();
   out.cached_tokens = static_cast<int64_t>(common);
 
-  auto begin = Clock::now();
+  Stopwatch watch;
   std::vector<const model::PixelTiles*> to_encode;
   for (size_t i = first_new; i < pictures.size(); ++i) to_encode.push_back(&pictures[i]);
   Rows prompt(*cache_);
   prompt.visual = encode(to_encode);
-  out.timings.encode = milliseconds_since(begin);
+  out.timings.encode = watch.milliseconds();
 
-  begin = Clock::now();
+  watch = Stopwatch();
   prompt.add(sequence_, std::span(ids).subspan(common), true);
   at::Tensor logits = run(prompt);
   cached_ids_ = ids;
   cached_pixels_ = std::move(pixels);
   const auto chosen = [&] { return sampler.choose({logits.const_data_ptr<float>(), static_cast<size_t>(logits.size(-1))}); };
   int64_t token = chosen();
-  out.timings.prefill = milliseconds_since(begin);
+  out.timings.prefill = watch.milliseconds();
 
-  begin = Clock::now();
+  watch = Stopwatch();
   while (true) {
     if (is_end(token)) {
       out.stopped = true;
@@ -171,7 +156,7 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
     cached_ids_.push_back(token);
     token = chosen();
   }
-  out.timings.decode = milliseconds_since(begin);
+  out.timings.decode = watch.milliseconds();
   return out;
 }
 

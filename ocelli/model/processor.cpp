@@ -8,6 +8,7 @@
 
 #include "ocelli/base/file.h"
 #include "ocelli/base/log.h"
+#include "ocelli/nn/tensor_io.h"
 
 namespace ocelli::model {
 namespace {
@@ -135,8 +136,7 @@ std::vector<int64_t> Processor::expand(const std::vector<int64_t>& ids, const st
 ModelInputs Processor::make_inputs(const std::vector<int64_t>& ids, const std::vector<PixelTiles>& pictures) const {
   ModelInputs inputs;
   const int64_t length = static_cast<int64_t>(ids.size());
-  inputs.input_ids = at::empty({length}, at::kLong);
-  std::memcpy(inputs.input_ids.data_ptr<int64_t>(), ids.data(), ids.size() * sizeof(int64_t));
+  inputs.input_ids = nn::index_tensor(ids);
   inputs.positions = at::arange(length, at::kLong);
   inputs.visual_rows =
       parts_.image_token_id < 0 ? at::empty({0}, at::kLong) : at::nonzero(inputs.input_ids == parts_.image_token_id).flatten();

@@ -11,7 +11,6 @@ namespace ocelli::nn {
 struct RunContext {
   bool training = false;                ///< batch statistics are taken and updated
   bool gradient_checkpointing = false;  ///< blocks keep their input alone and run again in the backward pass (Chen et al., arXiv:1604.06174)
-  int rank = 0;
   /// Called with each block's name and output, in order: activation capture, timing, search for the first non-finite value.
   std::function<void(std::string_view block, const at::Tensor& output)> observe;
 };

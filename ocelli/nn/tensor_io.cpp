@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -42,12 +43,19 @@ DType from_torch(at::ScalarType type) {
   fail("tensor type {} can't be stored in safetensors", c10::toString(type));
 }
 
+at::Tensor index_tensor(std::span<const int64_t> values) {
+  at::Tensor out = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
+  std::copy(values.begin(), values.end(), out.data_ptr<int64_t>());
+  return out;
+}
+
 at::Tensor mapped_tensor(const RawTensor& raw, const std::shared_ptr<const void>& owner) {
   const auto options = at::TensorOptions().dtype(to_torch(raw.dtype));
   if (raw.data.empty()) return at::empty(raw.shape, options);
   // from_blob wants a mutable pointer; the pages are read-only, so a write would fault rather than corrupt.
   void* data = const_cast<std::byte*>(raw.data.data());
-  return at::from_blob(data, raw.shape, [owner](void*) {}, options);
+  return at::from_blob(
+      data, raw.shape, [owner](void*) {}, options);
 }
 
 RawTensor raw_view(const at::Tensor& tensor) {

@@ -6,13 +6,13 @@
 #include <torch/version.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 
 #include "ocelli/base/cpu.h"
 #include "ocelli/base/error.h"
 #include "ocelli/base/log.h"
+#include "ocelli/base/stopwatch.h"
 #include "ocelli/base/version.h"
 #include "ocelli/data/batch.h"
 #include "ocelli/data/loader.h"
@@ -28,7 +28,6 @@ namespace ocelli::train {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 using SamplePointer = std::shared_ptr<const data::EncodedSample>;
 
 /// Steps whose loss or gradients are not finite are passed over; this many in a row end the run.
@@ -37,10 +36,6 @@ constexpr int kMostNonFinite = 3;
 constexpr int64_t kMostFaultsInRow = 100;
 /// Samples drawn before the share of broken ones says anything.
 constexpr int64_t kLeastDrawn = 100;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 at::ScalarType resolve_precision(Recipe& recipe) {
   if (recipe.precision == "auto") recipe.precision = bf16_is_native() ? "bf16" : "fp32";
@@ -81,6 +76,8 @@ class Trainer {
   std::optional<fs::path> checkpoint_to_resume();
   void run_stage(size_t index, const std::optional<fs::path>& resumed);
   std::vector<SamplePointer> next_step(StageRun& stage, data::Loader& loader);
+  data::Batch batch_of(const std::vector<SamplePointer>& samples) const;
+  double recent_loss() const;
   double train_step(StageRun& stage, const std::vector<SamplePointer>& samples);
   std::vector<std::vector<SamplePointer>> passes(const StageRecipe& stage, const std::vector<SamplePointer>& samples) const;
   void record_fault(const data::Mixture& mixture, const data::Loader::Item& item);
@@ -105,7 +102,7 @@ class Trainer {
   int non_finite_in_row_ = 0;
   double last_norm_ = 0;
   double seconds_before_ = 0;
-  Clock::time_point begin_;
+  Stopwatch watch_;  ///< since training began in this process
   std::unique_ptr<report::Progress> progress_;
   std::vector<int64_t> planned_steps_;
 };
@@ -211,7 +208,7 @@ TrainResult Trainer::run() {
   progress_ = std::make_unique<report::Progress>("training", total, shown);
   nn::reset_peak_memory();
   seconds_before_ = state_.seconds;
-  begin_ = Clock::now();
+  watch_ = Stopwatch();
 
   for (size_t i = static_cast<size_t>(state_.stage); i < recipe_.stages.size() && !must_stop(); ++i) {
     run_stage(i, resumed && static_cast<int64_t>(i) == state_.stage ? resumed : std::nullopt);
@@ -221,10 +218,7 @@ TrainResult Trainer::run() {
   result_.seconds = state_.seconds;
   result_.peak_tensor_bytes = nn::memory_use().peak;
   result_.peak_resident_bytes = nn::peak_resident_bytes();
-  if (!recent_losses_.empty()) {
-    result_.last_loss =
-        std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) / static_cast<double>(recent_losses_.size());
-  }
+  result_.last_loss = recent_loss();
   progress_->finish(fmt::format("loss {:.4f}", result_.last_loss));
   if (result_.finished) result_.model = folder_.path() / "model";
   return result_;
@@ -248,7 +242,7 @@ void Trainer::run_stage(size_t index, const std::optional<fs::path>& resumed) {
   data::Loader loader(stage.mixture, encoder, state_.position, threads, ahead);
 
   while (state_.stage_step < stage.total_steps && !must_stop()) {
-    const auto begin = Clock::now();
+    const Stopwatch watch;
     const double waited = loader.waited_seconds();
     const std::vector<SamplePointer> samples = next_step(stage, loader);
     result_.time.waiting += loader.waited_seconds() - waited;
@@ -262,17 +256,17 @@ void Trainer::run_stage(size_t index, const std::optional<fs::path>& resumed) {
       if (++non_finite_in_row_ >= kMostNonFinite) report_non_finite(samples);
     } else {
       non_finite_in_row_ = 0;
-      const auto updating = Clock::now();
+      const Stopwatch updating;
       const double clip =
           recipe.max_grad_norm > 0 && last_norm_ > recipe.max_grad_norm ? recipe.max_grad_norm / (last_norm_ + 1e-6) : 1.0;
       stage.optimizer.step(share, clip);
-      result_.time.optimizer += seconds_since(updating);
+      result_.time.optimizer += updating.seconds();
     }
     ++state_.step;
     ++state_.stage_step;
     state_.optimizer_steps = stage.optimizer.steps();
-    state_.seconds = seconds_before_ + seconds_since(begin_);
-    log_step(stage, loss, last_norm_, share, seconds_since(begin));
+    state_.seconds = seconds_before_ + watch_.seconds();
+    log_step(stage, loss, last_norm_, share, watch.seconds());
     if (state_.step % recipe_.save_steps == 0 && state_.stage_step < stage.total_steps) save(stage);
   }
   if (state_.stage_step >= stage.total_steps) {
@@ -343,31 +337,41 @@ std::vector<std::vector<SamplePointer>> Trainer::passes(const StageRecipe& stage
   return out;
 }
 
+data::Batch Trainer::batch_of(const std::vector<SamplePointer>& samples) const {
+  data::Batch batch = data::make_batch(samples, assembled_.processor->image_token_id());
+  if (batch.inputs.pixel_values.defined()) batch.inputs.pixel_values = batch.inputs.pixel_values.to(dtype_);
+  return batch;
+}
+
+double Trainer::recent_loss() const {
+  if (recent_losses_.empty()) return 0;
+  return std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) / static_cast<double>(recent_losses_.size());
+}
+
 double Trainer::train_step(StageRun& stage, const std::vector<SamplePointer>& samples) {
   int64_t trained = 0;
   for (const SamplePointer& sample : samples) trained += sample->trained_tokens();
   double loss = 0;
   for (const std::vector<SamplePointer>& part : passes(stage.recipe, samples)) {
-    data::Batch batch = data::make_batch(part, assembled_.processor->image_token_id());
-    if (batch.inputs.pixel_values.defined()) batch.inputs.pixel_values = batch.inputs.pixel_values.to(dtype_);
-    const auto begin = Clock::now();
+    const data::Batch batch = batch_of(part);
+    const Stopwatch watch;
     double vision = 0;
     nn::RunContext context;
     // A frozen tower keeps its running statistics.
     context.training = trains(stage.recipe, "vision");
     context.gradient_checkpointing = stage.recipe.gradient_checkpointing;
     context.observe = [&](std::string_view block, const at::Tensor&) {
-      if (block == "multi_modal_projector") vision = seconds_since(begin);
+      if (block == "multi_modal_projector") vision = watch.seconds();
     };
     const at::Tensor hidden = assembled_.model->forward(batch.inputs, context);
     const at::Tensor scale = at::full({batch.labels.numel()}, 1.0 / static_cast<double>(trained), at::kFloat);
     const at::Tensor part_loss = nn::linear_cross_entropy(hidden, assembled_.model->decoder().head_weight(), batch.labels, scale);
-    const double forward = seconds_since(begin);
+    const double forward = watch.seconds();
     torch::autograd::backward({part_loss}, {});
     loss += part_loss.item<double>();
     result_.time.vision += vision;
     result_.time.decoder += forward - vision;
-    result_.time.backward += seconds_since(begin) - forward;
+    result_.time.backward += watch.seconds() - forward;
     state_.tokens += batch.tokens;
     state_.samples += batch.samples;
     state_.pictures += batch.pictures;
@@ -427,8 +431,6 @@ void Trainer::log_step(StageRun& stage, double loss, double norm, double share, 
                {"wait_seconds", result_.time.waiting}};
   if (recipe_.log_samples) line["sample_ids"] = step_ids_;
   folder_.metrics().append(line);
-  const double mean =
-      std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) / static_cast<double>(recent_losses_.size());
   if (state_.step % recipe_.logging_steps == 0) {
     std::vector<std::pair<std::string, double>> values = {
         {"train/loss", loss},
@@ -440,21 +442,20 @@ void Trainer::log_step(StageRun& stage, double loss, double norm, double share, 
     folder_.events().scalars(values, state_.step);
     folder_.events().flush();
   }
-  progress_->update(state_.step, fmt::format("{}  loss {:.4f}", stage.recipe.name, mean));
+  progress_->update(state_.step, fmt::format("{}  loss {:.4f}", stage.recipe.name, recent_loss()));
 }
 
 void Trainer::save(StageRun& stage) {
-  const auto begin = Clock::now();
-  state_.seconds = seconds_before_ + seconds_since(begin_);
+  const Stopwatch watch;
+  state_.seconds = seconds_before_ + watch_.seconds();
   write_checkpoint(folder_.path(), *assembled_.model, *assembled_.processor, stage.optimizer, state_, recipe_.save_total_limit);
-  result_.time.checkpoints += seconds_since(begin);
+  result_.time.checkpoints += watch.seconds();
 }
 
 void Trainer::report_non_finite(const std::vector<SamplePointer>& samples) {
   std::string ids;
   for (size_t i = 0; i < std::min<size_t>(samples.size(), 5); ++i) ids += (i == 0 ? "" : ", ") + samples[i]->id;
-  data::Batch batch = data::make_batch(samples, assembled_.processor->image_token_id());
-  if (batch.inputs.pixel_values.defined()) batch.inputs.pixel_values = batch.inputs.pixel_values.to(dtype_);
+  const data::Batch batch = batch_of(samples);
   nn::RunContext context;
   context.training = true;
   nn::stop_at_non_finite(context);
