@@ -119,7 +119,13 @@ TEST(ConnectorConfig, NamesUnknownTypesAndScales) {
 
 TEST(ArrangeTiles, LaysTilesBehindEachOther) {
   const at::Tensor tiles = normal({6, 5, 3}, at::kFloat, 1);
-  const image::Tiling pictures[] = {{{1, 1}, false, 8, 8}, {{2, 2}, true, 8, 8}};
+  const image::Tiling pictures[] = {{.tile_height = 8, .tile_width = 8},
+                                    {.tiles = {2, 2},
+                                     .overview = image::Tiling::Overview::kLast,
+                                     .tile_height = 8,
+                                     .tile_width = 8,
+                                     .overview_height = 8,
+                                     .overview_width = 8}};
   const VisualTokens tokens = arrange_tiles(tiles, pictures);
   EXPECT_EQ(tokens.per_picture, (std::vector<int64_t>{5, 25}));
   EXPECT_TRUE(at::equal(tokens.tokens, tiles.reshape({30, 3})));

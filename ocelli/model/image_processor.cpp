@@ -123,7 +123,7 @@ Json ImageProcessor::to_json() const {
 }
 
 image::Tiling ImageProcessor::tiling(int64_t, int64_t) const {
-  return {{1, 1}, false, height, width};
+  return {.tile_height = height, .tile_width = width};
 }
 
 PixelTiles ImageProcessor::process(const image::Image& picture) const {

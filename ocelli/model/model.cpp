@@ -68,7 +68,7 @@ Ledger Model::cost(Workload work) const {
       const int64_t parameters = tile.parameters;
       connector += tile;
       connector.parameters = parameters;
-      tokens += num_tokens({{1, 1}, false, height, width});
+      tokens += num_tokens({.tile_height = height, .tile_width = width});
     }
     if (work.tiles.empty()) connector.parameters = nn::count_parameters(*connector_);
     if (work.visual_tokens == 0) work.visual_tokens = tokens;

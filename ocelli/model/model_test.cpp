@@ -128,7 +128,7 @@ TEST(Model, LedgerCountsItsParametersFromTheConfigAlone) {
       EXPECT_EQ(ledger.rows()[0].first, "vision_tower");
       // Visual tokens are counted from the tiles.
       Workload counted = work;
-      counted.visual_tokens = 2 * model.num_tokens({{1, 1}, false, 16, 16});
+      counted.visual_tokens = 2 * model.num_tokens({.tile_height = 16, .tile_width = 16});
       EXPECT_EQ(model.cost(counted).total().flops, ledger.total().flops);
     }
   }
@@ -168,7 +168,7 @@ TEST(Model, CountsTheTokensItMakes) {
     Model model(config_from(json));
     nn::initialize(model, 1);
     nn::RunContext context;
-    const image::Tiling tiling{{1, 1}, false, 16, 16};
+    const image::Tiling tiling{.tile_height = 16, .tile_width = 16};
     const auto visual = model.visual_tokens(at::zeros({1, 3, 16, 16}), {&tiling, 1}, context);
     EXPECT_EQ(visual.tokens.size(0), model.num_tokens(tiling));
     EXPECT_EQ(visual.tokens.size(0), std::string(strategy) == "full" ? 17 : 16);
