@@ -13,13 +13,16 @@ namespace ocelli::nn {
 
 /// How a parameter starts when it isn't loaded.
 struct Init {
-  enum class Kind { kZeros, kOnes, kNormal, kUniform } kind = Kind::kZeros;
-  double scale = 0;  ///< kNormal: standard deviation; kUniform: the half-width
+  enum class Kind { kZeros, kOnes, kNormal, kUniform, kConstant, kSinCos } kind = Kind::kZeros;
+  double scale = 0;  ///< kNormal: standard deviation; kUniform: the half-width; kConstant: the value
 
   static Init zeros() { return {}; }
   static Init ones() { return {Kind::kOnes, 0}; }
   static Init normal(double std) { return {Kind::kNormal, std}; }
   static Init uniform(double half_width) { return {Kind::kUniform, half_width}; }
+  /// [g * g, D]: the `sin_cos_table` of a g x g grid.
+  static Init sin_cos() { return {Kind::kSinCos, 0}; }
+  static Init constant(double value) { return {Kind::kConstant, value}; }
 };
 
 /// A declared parameter or buffer of one module.
