@@ -7,6 +7,7 @@
 #include "ocelli/base/error.h"
 #include "ocelli/base/file.h"
 #include "ocelli/base/json.h"
+#include "ocelli/image/resize_planes.h"
 #include "ocelli/image/tile_views.h"
 #include "ocelli/image/tiling.h"
 
@@ -15,7 +16,8 @@
 // or with "file" instead of sizes, for the pixels of that picture's views.
 // OCELLI_TEST_OUT: a folder; gets results.jsonl, a line for each request: {"results": [a row of numbers or an error's text, …]},
 // or {"views": [{"height", "width", "offset"}]}, or {"error"}; and results.bin, with the views' RGB bytes at those offsets, or
-// float32 [3, height, width] where the request has a "mean".
+// float32 [3, height, width] where the request has a "mean"; these resized to "then" [height, width, …], one size after another,
+// by "plane_filter".
 
 namespace ocelli::image {
 namespace {
@@ -140,6 +142,23 @@ std::vector<Image> views_of(const JsonView& request, const Image& picture) {
   return stretched_views(picture, tiling_of(request, size), filter_of(request));
 }
 
+/// Resizes the planes to the sizes of "then".
+Size resize_then(const JsonView& request, std::vector<float>& planes, Size size) {
+  const std::string name = request.string("plane_filter");
+  const PlaneFilter filter = name == "bicubic"    ? PlaneFilter::kBicubic
+                             : name == "bilinear" ? PlaneFilter::kBilinear
+                                                  : PlaneFilter::kBilinearAntialias;
+  const std::vector<int64_t> sizes = integers(request, "then");
+  for (size_t i = 0; i + 1 < sizes.size(); i += 2) {
+    const Size to{sizes[i], sizes[i + 1]};
+    std::vector<float> out(static_cast<size_t>(3 * to.height * to.width));
+    resize_planes(planes, size, out, to, filter);
+    planes = std::move(out);
+    size = to;
+  }
+  return size;
+}
+
 /// Appends the views to `blob`, and says where they lie.
 Json write_views(const JsonView& request, std::string& blob) {
   Json views = Json::array();
@@ -156,6 +175,7 @@ Json write_views(const JsonView& request, std::string& blob) {
       } else {
         normalize(view, mean, std, request.number("scale"), out);
       }
+      if (request.has("then")) size = resize_then(request, out, size);
       blob.append(reinterpret_cast<const char*>(out.data()), out.size() * sizeof(float));
     } else {
       blob.append(reinterpret_cast<const char*>(view.pixels.data()), view.pixels.size());
