@@ -17,6 +17,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kSingleName = "model.safetensors";
 constexpr const char* kIndexName = "model.safetensors.index.json";
+constexpr const char* kTorchName = "pytorch_model.bin";
+constexpr const char* kTorchIndexName = "pytorch_model.bin.index.json";
 
 /// `transformers` refuses a file whose metadata doesn't say for which framework it was written.
 const std::map<std::string, std::string> kMetadata{{"format", "pt"}};
@@ -62,9 +64,9 @@ bool is_plain_name(const std::string& name) {
 }
 
 /// Which shard each tensor lies in, from the index's weight_map.
-std::map<std::string, std::string> read_weight_map(const fs::path& folder) {
-  const std::string shown = (folder / kIndexName).string();
-  const Json index = parse_json(read_file(locate(folder, kIndexName), JsonLimits{}.max_bytes), shown);
+std::map<std::string, std::string> read_weight_map(const fs::path& folder, const char* index_name) {
+  const std::string shown = (folder / index_name).string();
+  const Json index = parse_json(read_file(locate(folder, index_name), JsonLimits{}.max_bytes), shown);
   const JsonView view = JsonView(index, shown).object("weight_map");
   std::map<std::string, std::string> shard_of;
   for (const auto& [tensor, shard] : view.value().items()) {
@@ -79,16 +81,18 @@ std::map<std::string, std::string> read_weight_map(const fs::path& folder) {
 
 class ShardedFile final : public TensorFile {
  public:
-  explicit ShardedFile(const fs::path& folder) {
+  using Open = std::unique_ptr<TensorFile> (*)(const fs::path& path);
+
+  ShardedFile(const fs::path& folder, const char* index_name, Open open) {
     path_ = folder;
-    const auto shard_of = read_weight_map(folder);
+    const auto shard_of = read_weight_map(folder, index_name);
     std::set<std::string> names;
     for (const auto& [tensor, shard] : shard_of) names.insert(shard);
     check_present(folder, names);
     auto owners = std::make_shared<std::vector<std::shared_ptr<const void>>>();
     std::map<std::string_view, std::string> found_in;
     for (const std::string& name : names) {
-      const auto shard = open_safetensors(locate(folder, name));
+      const auto shard = open(locate(folder, name));
       owners->push_back(shard->owner());
       for (const auto& [tensor, raw] : shard->tensors()) {
         const auto [place, is_new] = tensors_.emplace(tensor, raw);
@@ -103,11 +107,11 @@ class ShardedFile final : public TensorFile {
     for (const auto& [tensor, shard] : shard_of) {
       const auto found = found_in.find(tensor);
       require(found != found_in.end() && found->second == shard, "{}: tensor {} isn't in {}, where {} says it is",
-              folder.string(), detail::quoted_name(tensor), shard, kIndexName);
+              folder.string(), detail::quoted_name(tensor), shard, index_name);
     }
     if (tensors_.size() > shard_of.size()) {
       log::warning("{}: {} tensors of the shards aren't listed in {}", folder.string(), tensors_.size() - shard_of.size(),
-                   kIndexName);
+                   index_name);
     }
     owner_ = std::move(owners);
   }
@@ -127,6 +131,19 @@ class ShardedFile final : public TensorFile {
          missing.size() > shown ? ", …" : "");
   }
 };
+
+/// In ascending order.
+std::vector<std::string> names_ending(const fs::path& folder, std::string_view end) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), last; !error && entry != last; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.ends_with(end)) names.push_back(name);
+  }
+  if (error) fail("{}: can't list the folder: {}", folder.string(), error.message());
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 /// model-NNNNN-of-NNNNN.safetensors.
 bool is_shard_name(std::string name) {
@@ -204,8 +221,14 @@ void write_shards(const fs::path& folder, const std::vector<detail::TensorMap>& 
 std::unique_ptr<TensorFile> open_model_weights(const fs::path& folder) {
   require(is_there(folder), "{}: no such folder", folder.string());
   if (is_there(folder / kSingleName)) return open_safetensors(locate(folder, kSingleName));
-  if (is_there(folder / kIndexName)) return std::make_unique<ShardedFile>(folder);
-  fail("{}: holds neither {} nor {}", folder.string(), kSingleName, kIndexName);
+  if (is_there(folder / kIndexName)) return std::make_unique<ShardedFile>(folder, kIndexName, open_safetensors);
+  if (is_there(folder / kTorchName)) return open_torch_file(locate(folder, kTorchName));
+  if (is_there(folder / kTorchIndexName)) return std::make_unique<ShardedFile>(folder, kTorchIndexName, open_torch_file);
+  const std::vector<std::string> names = names_ending(folder, ".pth");
+  if (names.size() == 1) return open_torch_file(locate(folder, names.front()));
+  require(names.empty(), "{}: holds {} .pth files, expected one: {}", folder.string(), names.size(), fmt::join(names, ", "));
+  fail("{}: holds neither {} nor {}, {}, {} or one .pth file", folder.string(), kSingleName, kIndexName, kTorchName,
+       kTorchIndexName);
 }
 
 void write_model_weights(const fs::path& folder, const std::map<std::string, RawTensor, std::less<>>& tensors,

@@ -55,8 +55,25 @@ std::unique_ptr<TensorFile> open_safetensors(const std::filesystem::path& path);
 /// The same checks over bytes in memory (`origin` stands for the path in messages). The bytes must outlive the result.
 std::unique_ptr<TensorFile> parse_safetensors(std::span<const std::byte> bytes, const std::string& origin);
 
-/// The weights of a model folder: `model.safetensors` when there is one, or the shards named in `model.safetensors.index.json`
-/// (each a plain name inside the folder, links only into the folder or the Hugging Face cache it belongs to).
+/// One `.bin`, `.pt` or `.pth` file in the zip form that torch.save writes since torch 1.6. What it holds is flattened: a
+/// tensor in dicts, lists and tuples is named by the keys and positions on its way, joined by dots ("blocks.0.weight"). While
+/// all tensors lie in one entry of the outermost dict, and that is a dict named `model`, `module` or `state_dict`, this one is
+/// taken in its place, so that its name doesn't appear. Everything that is no tensor is left out. Contiguous tensors, also
+/// those that share bytes, are mapped as they lie in the file (torch aligns storages to 64 bytes, so whole ones are aligned);
+/// others are copied in C order, together at most 16 MiB more than the file has.
+/// The pickle inside is read by a closed list of rules (detail::read_pickle) and runs no code. Throws Error, naming the tensor,
+/// entry or global where there is one, on: older forms (with the command that converts), TorchScript, compressed or overlapping
+/// entries, any other global or opcode, a pickle that contains itself or nests deeper than 64, a name that isn't UTF-8, is
+/// empty, longer than 4,096 bytes or given twice, keys of tensors that are no texts or integers, dtypes that DType doesn't
+/// have, views that leave their storage. Limits: pickle 100,000,000 bytes, 65,536 tensors.
+std::unique_ptr<TensorFile> open_torch_file(const std::filesystem::path& path);
+
+/// The same checks over bytes in memory (`origin` stands for the path in messages). The bytes must outlive the result.
+std::unique_ptr<TensorFile> parse_torch_file(std::span<const std::byte> bytes, const std::string& origin);
+
+/// The weights of a model folder: the first that is there of `model.safetensors`, the shards named in
+/// `model.safetensors.index.json`, `pytorch_model.bin`, the shards named in `pytorch_model.bin.index.json`, and the one file
+/// `*.pth`. A shard is a plain name inside the folder; links lead only into the folder or the Hugging Face cache it belongs to.
 std::unique_ptr<TensorFile> open_model_weights(const std::filesystem::path& folder);
 
 /// Writes one safetensors file atomically. The header is padded so that the data area starts on a 64-byte boundary of the
