@@ -35,7 +35,8 @@ def test_planes_are_those_of_torch(probe, pictures, name):  # noqa: F811
     for request, (before,), (after,) in zip(requests[1::2], answers[::2], answers[1::2]):
         want = interpolate(torch.from_numpy(before.copy())[None], request["then"], align_corners=False, **MODES[name])[0].numpy()
         assert after.shape == want.shape
-        assert np.abs(after - want).max() <= 1e-5, request
+        # Positions up to 120 are float32, in torch fused or not by machine: off by 7.6e-6, times two pixels' difference of 4.3.
+        assert np.abs(after - want).max() <= 4e-5, request
 
 
 def second_view(probe, request, pictures, want):  # noqa: F811
