@@ -25,7 +25,7 @@ Taps bilinear(int64_t inputs, int64_t outputs) {
   for (int64_t i = 0; i < outputs; ++i) {
     const float position = std::max(scale * (static_cast<float>(i) + 0.5F) - 0.5F, 0.0F);
     const int64_t left = std::min(static_cast<int64_t>(position), inputs - 1);
-    const float fraction = std::clamp(position - static_cast<float>(left), 0.0F, 1.0F);
+    const float fraction = position - static_cast<float>(left);
     taps.index.insert(taps.index.end(), {left, std::min(left + 1, inputs - 1)});
     taps.weight.insert(taps.weight.end(), {1.0F - fraction, fraction});
   }
