@@ -233,7 +233,14 @@ TEST(TorchFile, StridesOfDimensionsOfSize1MeanNothing) {
       {{"w", tensor("0", 4, 1, {1, 3, 1}, {2147483647, 1, 99})}, {"v", tensor("0", 4, 0, {1, 2, 1}, {2147483647, 3, 99})}}));
   const auto file = parse(bytes);
   EXPECT_THAT(values<float>(file->at("w")), ElementsAre(2, 3, 4));
+  const auto* mapped = reinterpret_cast<const char*>(file->at("w").data.data());
+  EXPECT_TRUE(bytes.data() < mapped && mapped < bytes.data() + bytes.size());
   EXPECT_THAT(values<float>(file->at("v")), ElementsAre(1, 4));
+}
+
+TEST(TorchFile, CopiesAreInRasterOrder) {
+  const std::string bytes = file_of(dict_of({{"w", tensor("0", 4, 0, {2, 2, 2}, {0, 1, 2})}}));
+  EXPECT_THAT(values<float>(parse(bytes)->at("w")), ElementsAre(1, 3, 2, 4, 1, 3, 2, 4));
 }
 
 TEST(TorchFile, CopiesAreBoundedByTheFile) {
