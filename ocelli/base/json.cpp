@@ -179,12 +179,24 @@ std::string JsonView::child(std::string_view key) const {
   return fmt::format("{}{}{}", path_, nested_ ? "." : ": ", key);
 }
 
+JsonView JsonView::noting(std::set<std::string>& asked) const {
+  JsonView view = *this;
+  view.asked_ = &asked;
+  return view;
+}
+
+void JsonView::note(std::string_view key) const {
+  if (asked_ != nullptr) asked_->insert(fmt::format("{}{}", prefix_, key));
+}
+
 bool JsonView::has(std::string_view key) const {
+  note(key);
   const auto found = value_->find(key);
   return found != value_->end() && !found->is_null();
 }
 
 const Json& JsonView::at(std::string_view key) const {
+  note(key);
   const auto found = value_->find(key);
   if (found == value_->end()) fail("{} is missing", child(key));
   return *found;
@@ -193,6 +205,8 @@ const Json& JsonView::at(std::string_view key) const {
 JsonView JsonView::object(std::string_view key) const {
   JsonView view(at(key), child(key));
   view.nested_ = true;
+  view.asked_ = asked_;
+  view.prefix_ = fmt::format("{}{}.", prefix_, key);
   return view;
 }
 
@@ -215,6 +229,15 @@ std::vector<double> JsonView::numbers(std::string_view key) const {
   std::vector<double> result;
   result.reserve(list.size());
   for (size_t i = 0; i < list.size(); ++i) result.push_back(to_number(list[i], fmt::format("{}[{}]", child(key), i)));
+  return result;
+}
+
+std::vector<int64_t> JsonView::integers(std::string_view key) const {
+  const Json& list = at(key);
+  if (!list.is_array()) wrong(child(key), list, "a list of integers");
+  std::vector<int64_t> result;
+  result.reserve(list.size());
+  for (size_t i = 0; i < list.size(); ++i) result.push_back(to_integer(list[i], fmt::format("{}[{}]", child(key), i)));
   return result;
 }
 

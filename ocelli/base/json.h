@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,10 @@ class JsonView {
  public:
   JsonView(const Json& value, std::string path);
 
+  /// The same view, which notes in `asked` every key that is looked for from now on, here and in objects below (`a.b`): what a
+  /// table holds beside them, nobody knows. `asked` must outlive it and the views of its objects.
+  JsonView noting(std::set<std::string>& asked) const;
+
   const Json& value() const { return *value_; }
   const std::string& path() const { return path_; }
 
@@ -48,6 +53,7 @@ class JsonView {
   bool boolean(std::string_view key) const;
   std::string string(std::string_view key) const;
   std::vector<double> numbers(std::string_view key) const;
+  std::vector<int64_t> integers(std::string_view key) const;  ///< 2.5 or 1e3 is no integer
   std::vector<std::string> strings(std::string_view key) const;
 
   /// The same with a default for an absent or null key.
@@ -62,10 +68,13 @@ class JsonView {
 
  private:
   const Json& at(std::string_view key) const;
+  void note(std::string_view key) const;
   std::string child(std::string_view key) const;
   const Json* value_;
   std::string path_;
   bool nested_ = false;  ///< inside another view: keys join with "." rather than ": "
+  std::set<std::string>* asked_ = nullptr;
+  std::string prefix_;  ///< of what is noted in asked_
 };
 
 }  // namespace ocelli

@@ -113,7 +113,22 @@ TEST_F(JsonViewTest, GivesTypedValues) {
   EXPECT_TRUE(view_.boolean("b"));
   EXPECT_EQ(view_.string("s"), "text");
   EXPECT_EQ(view_.numbers("list"), (std::vector<double>{1, 2.5}));
+  EXPECT_THAT(error_of([&] { view_.integers("list"); }), HasSubstr("list[1] is 2.5, expected an integer"));
+  const Json integers = {{"ids", {3, int64_t{1} << 53 | 1}}, {"one", 1}};
+  EXPECT_EQ(JsonView(integers, "c").integers("ids"), (std::vector<int64_t>{3, int64_t{1} << 53 | 1}));
+  EXPECT_THAT(error_of([&] { JsonView(integers, "c").integers("one"); }), HasSubstr("expected a list of integers"));
   EXPECT_EQ(view_.strings("names"), (std::vector<std::string>{"a", "b"}));
+}
+
+TEST_F(JsonViewTest, NotesTheKeysThatAreAskedFor) {
+  std::set<std::string> asked;
+  const JsonView noting = view_.noting(asked);
+  noting.integer("i");
+  noting.string("absent", "x");
+  EXPECT_FALSE(noting.has("nothing"));
+  EXPECT_THROW(noting.object("sub").object("deep").integer("x"), Error);
+  view_.integer("i");  // asks without being noted
+  EXPECT_EQ(asked, (std::set<std::string>{"absent", "i", "nothing", "sub", "sub.deep", "sub.deep.x"}));
 }
 
 TEST_F(JsonViewTest, DefaultStandsForAbsentAndNullOnly) {

@@ -16,11 +16,13 @@ void Loader::submit() {
     Item item;
     item.position = position;
     item.draw = mixture_.at(position);
+    const Dataset& source = *mixture_.sources()[static_cast<size_t>(item.draw.source)].data;
     try {
-      item.sample = std::make_shared<const EncodedSample>(
-          encoder_.encode(mixture_.sources()[static_cast<size_t>(item.draw.source)].data->get(item.draw.index)));
+      item.sample = std::make_shared<const EncodedSample>(encoder_.encode(source.get(item.draw.index)));
     } catch (const Error& error) {
       item.fault = error.what();
+    } catch (const std::exception& error) {  // memory that ran out, say: one sample's trouble, not the run's
+      item.fault = fmt::format("sample {} of data {} could not be prepared: {}", item.draw.index, source.name(), error.what());
     }
     return item;
   }));

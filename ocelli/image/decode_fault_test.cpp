@@ -53,6 +53,14 @@ TEST(DecodeFaults, TruncatedAnywhereIsAnError) {
   }
 }
 
+/// Resizing sets up weights for every line of the longer side: a thin picture of few bytes must not cost much there.
+TEST(DecodeFaults, AVeryLongSideIsRefusedOnTheHeader) {
+  EXPECT_THAT(decode_error(png_claiming(8'000'000, 1)),
+              HasSubstr("8000000 x 1 pixels has a side above the limit of 65535 (max_side)"));
+  EXPECT_THAT(decode_error(png_claiming(1, 65'536)), HasSubstr("max_side"));
+  EXPECT_THAT(decode_error(png_claiming(1, 65'535)), ::testing::Not(HasSubstr("max_side")));
+}
+
 TEST(DecodeFaults, TruncationIsNamed) {
   for (const char* name : kPictures) {
     const std::string whole = read_data(name);

@@ -29,8 +29,8 @@ Decoded decode_jpeg(const Request& request);
 Decoded decode_png(const Request& request);
 Decoded decode_webp(const Request& request);
 
-/// Throws Error for a side of zero or more pixels than the options allow. Called on the header's numbers, before anything
-/// of their size is allocated.
+/// Throws Error for a side of zero, a longer one or more pixels than the options allow. Called on the header's numbers, before
+/// anything of their size is allocated.
 void check_size(const Request& request, int64_t width, int64_t height);
 
 /// One channel over white, rounded to nearest.

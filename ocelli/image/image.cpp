@@ -77,6 +77,8 @@ void check_size(const Request& request, int64_t width, int64_t height) {
   require(width > 0 && height > 0, "{}: {} x {} pixels; each side must be at least 1", request.origin, width, height);
   require(width <= request.options.max_pixels / height, "{}: {} x {} pixels is more than the limit of {} (max_pixels)",
           request.origin, width, height, request.options.max_pixels);
+  require(std::max(width, height) <= request.options.max_side, "{}: {} x {} pixels has a side above the limit of {} (max_side)",
+          request.origin, width, height, request.options.max_side);
 }
 
 }  // namespace detail

@@ -37,14 +37,16 @@ struct DecodeOptions {
   enum class Deep { kScale, kSaturate };
   /// 16 bits to 8: divide by 257 and round, or as Pillow: clip plain grey at 255, of all else take the high byte.
   Deep sixteen_bit = Deep::kScale;
-  int64_t max_pixels = 50'000'000;  ///< checked on the header, before the raster is allocated
+  // Both are checked on the header, before the raster is allocated. A side bounds what resizing sets up for each line.
+  int64_t max_pixels = 50'000'000;
+  int64_t max_side = 65'535;  ///< JPEG's own limit
   uint64_t max_file_bytes = 64ULL << 20;
 
   static DecodeOptions pillow() { return {.apply_orientation = false, .alpha = Alpha::kDrop, .sixteen_bit = Deep::kSaturate}; }
 };
 
 /// Decodes JPEG, PNG or WebP, told apart by content. Throws Error naming `origin` and what is wrong: an unknown
-/// format, truncated or broken data, zero size, more than max_pixels. Thread-safe.
+/// format, truncated or broken data, zero size, more than max_pixels or max_side. Thread-safe.
 /// CMYK is taken for Adobe's inverted one and 16-bit colour is cut to 8 without a profile, as Pillow does. Of an animation
 /// (WebP, APNG) the first frame. Beside the EXIF orientation nothing but pixels is read: no profiles, no texts.
 /// With DecodeOptions::pillow() PNG is byte-equal to the pinned Pillow, JPEG and WebP equal or within one level.

@@ -23,7 +23,10 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     const int64_t rows = hidden.size(0), vocabulary = weight.size(0);
     at::Tensor losses = at::empty({rows}, hidden.options().dtype(wide));
     at::Tensor grad_hidden = at::empty_like(hidden);
-    at::Tensor grad_weight = at::zeros(weight.sizes(), weight.options().dtype(wide));
+    // A frozen head costs no gradient of its weight: a product as large as the projection itself.
+    const bool trains = weight.requires_grad();
+    at::Tensor grad_weight;
+    if (trains) grad_weight = at::zeros(weight.sizes(), weight.options().dtype(wide));
     const at::Tensor scales = scale.to(wide).contiguous();
     const int64_t chunk = std::max<int64_t>(1, kChunkElements / std::max<int64_t>(vocabulary, 1));
     for (int64_t begin = 0; begin < rows; begin += chunk) {
@@ -41,36 +44,40 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       const at::Tensor gradient = logits.to(hidden.scalar_type());
       at::Tensor grad_part = grad_hidden.narrow(0, begin, count);
       at::matmul_out(grad_part, gradient, weight);
+      if (!trains) continue;
       if (weight.scalar_type() == wide) {
         grad_weight.addmm_(gradient.t(), part);
       } else {
         grad_weight.add_(at::matmul(gradient.t(), part).to(wide));
       }
     }
-    context->save_for_backward({grad_hidden, grad_weight.to(weight.scalar_type())});
+    context->save_for_backward({grad_hidden, trains ? grad_weight.to(weight.scalar_type()) : at::Tensor()});
     context->mark_non_differentiable({losses});
     return {(losses * scales).sum(), losses};
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor& outer = gradients[0];
-    return {saved[0] * outer.to(saved[0].scalar_type()), saved[1] * outer.to(saved[1].scalar_type()), at::Tensor(), at::Tensor()};
+    at::Tensor grad_weight;
+    if (saved[1].defined()) grad_weight = saved[1] * outer.to(saved[1].scalar_type());
+    return {saved[0] * outer.to(saved[0].scalar_type()), grad_weight, at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels, const at::Tensor& scale,
-                                at::Tensor* row_losses) {
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
+                                const at::Tensor& scale, at::Tensor* row_losses) {
   require(hidden.dim() == 2 && weight.dim() == 2 && hidden.size(1) == weight.size(1) && labels.numel() == hidden.size(0) &&
               scale.numel() == hidden.size(0),
           "cross-entropy: hidden {}, weight {}, {} labels and {} scales do not go together", fmt::join(hidden.sizes(), "x"),
           fmt::join(weight.sizes(), "x"), labels.numel(), scale.numel());
   if (labels.numel() > 0) {
     const int64_t low = labels.min().item<int64_t>(), high = labels.max().item<int64_t>();
-    require(low >= 0 && high < weight.size(0), "cross-entropy: labels run from {} to {}, the vocabulary has {} entries", low, high,
-            weight.size(0));
+    require(low >= 0 && high < weight.size(0), "cross-entropy: labels run from {} to {}, the vocabulary has {} entries", low,
+            high, weight.size(0));
   }
   auto result = LinearCrossEntropy::apply(hidden, weight, labels.contiguous(), scale);
   if (row_losses != nullptr) *row_losses = result[1];

@@ -222,6 +222,34 @@ TEST(RunBlock, CheckpointingKeepsOnlyTheInput) {
   EXPECT_GT(held(false), 4 * held(true));
 }
 
+TEST(RunBlock, AFrozenBlockIsNotRunAgain) {
+  Stack stack;
+  test::randomize(stack, 3, at::kFloat);
+  const auto runs = [&](bool trained, bool input_gradient) {
+    for (const at::Tensor& parameter : stack.parameters()) parameter.requires_grad_(trained);
+    EXPECT_EQ(trains(stack), trained);
+    RunContext context;
+    context.gradient_checkpointing = true;
+    int count = 0;
+    const at::Tensor weight = at::ones({8}).requires_grad_(true);  // of what comes behind, so that there is a backward pass
+    at::Tensor hidden = normal({5, 8}, at::kFloat, 1).requires_grad_(input_gradient);
+    for (const auto& block : stack.blocks) {
+      hidden = run_block(
+          "b",
+          [&count, block](const at::Tensor& h) {
+            ++count;
+            return block->forward(h);
+          },
+          hidden, context, trains(*block));
+    }
+    (hidden * weight).sum().backward();
+    return count;
+  };
+  EXPECT_EQ(runs(false, false), 3);
+  EXPECT_EQ(runs(false, true), 6);
+  EXPECT_EQ(runs(true, false), 6);
+}
+
 TEST(RunBlock, ObservesEachBlockInOrder) {
   RunContext context;
   std::vector<std::string> seen;
