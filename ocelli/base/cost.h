@@ -13,9 +13,11 @@ namespace ocelli {
 struct Workload {
   int64_t batch = 1;                                    ///< sequences, all alike
   std::vector<std::pair<int64_t, int64_t>> tiles = {};  ///< height and width in pixels of each tile of one sequence
+  int64_t pictures = 0;                                 ///< of one sequence; 0: each tile is one
   int64_t visual_tokens = 0;                            ///< put into the decoder, per sequence
   int64_t text_tokens = 0;                              ///< new tokens that aren't visual, per sequence
   int64_t cached_tokens = 0;                            ///< already in the KV cache, per sequence
+  int64_t memory_rows = 0;                              ///< rows cross-attention reads, per sequence
   int64_t logit_rows = 1;                               ///< rows the head is asked for, per sequence
   int64_t weight_bytes = 4;                             ///< of one weight element
   int64_t activation_bytes = 4;                         ///< of one activation or cache element

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <mutex>
 #include <string>
 
 namespace ocelli::log {
@@ -34,6 +35,18 @@ Level start_level() {
 std::atomic<Level>& current() {
   static std::atomic<Level> level{start_level()};
   return level;
+}
+
+/// Who makes room for lines; held while one is written.
+struct BeforeLine {
+  std::mutex mutex;
+  void (*hook)(void*) = nullptr;
+  void* context = nullptr;
+};
+
+BeforeLine& before_line() {
+  static BeforeLine one;
+  return one;
 }
 
 bool coloured() {
@@ -79,10 +92,28 @@ Level level() {
   return current().load(std::memory_order_relaxed);
 }
 
+void set_before_line(void (*hook)(void*), void* context) {
+  BeforeLine& before = before_line();
+  const std::scoped_lock lock(before.mutex);
+  before.hook = hook;
+  before.context = context;
+}
+
+void clear_before_line(void* context) {
+  BeforeLine& before = before_line();
+  const std::scoped_lock lock(before.mutex);
+  if (before.context != context) return;
+  before.hook = nullptr;
+  before.context = nullptr;
+}
+
 void write(Level level, std::string_view message) {
   if (level < log::level() || level == Level::kOff) return;
   try {
     const std::string line = line_for(level, message);
+    BeforeLine& before = before_line();
+    const std::scoped_lock lock(before.mutex);
+    if (before.hook != nullptr) before.hook(before.context);
     // One write call per line, so that lines of several threads or processes don't mix.
     const char* next = line.data();
     size_t left = line.size();

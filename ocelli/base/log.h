@@ -17,6 +17,12 @@ Level level();
 /// Writes one line to stderr. Thread-safe; never throws.
 void write(Level level, std::string_view message);
 
+/// `hook(context)` is called before each line, so that a progress bar can make room for it; the last one set counts. It must not
+/// log, and not throw.
+void set_before_line(void (*hook)(void* context), void* context);
+/// Takes that hook away, if it is the one set with `context`; once this returns it isn't running any more.
+void clear_before_line(void* context);
+
 template <typename... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args) {
   if (level() <= Level::kDebug) write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));

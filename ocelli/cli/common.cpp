@@ -4,9 +4,11 @@
 #include <ATen/Parallel.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "ocelli/base/cpu.h"
 #include "ocelli/base/error.h"
@@ -21,11 +23,22 @@ extern "C" void on_signal(int signal) {
   if (stop_asked.exchange(true)) _exit(128 + signal);
 }
 
+extern "C" void end_now(int signal) {
+  _exit(128 + signal);
+}
+
+void handle_interrupts(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
 }  // namespace
 
 void RunOptions::add_to(CLI::App& verb, const std::string& default_precision) {
   precision = default_precision;
-  verb.add_option("--device", device, "cpu or cuda[:N]")->capture_default_str();
+  verb.add_option("--device", device, "cpu (others are not supported yet)")->capture_default_str();
   verb.add_option("--precision", precision, "fp32, bf16 or auto (what this machine does fastest natively)")
       ->check(CLI::IsMember({"fp32", "bf16", "auto"}))
       ->capture_default_str();
@@ -36,9 +49,8 @@ void RunOptions::add_to(CLI::App& verb, const std::string& default_precision) {
 void RunOptions::apply() const {
   if (device != "cpu") {
     const bool cuda = device == "cuda" || device.starts_with("cuda:");
-    throw UsageError(
-        cuda ? fmt::format("--device {}: this build has no CUDA; build the preset `cuda` against a CUDA wheel of torch", device)
-             : fmt::format("--device {}: known are cpu, cuda, cuda:N", device));
+    throw UsageError(cuda ? fmt::format("--device {}: GPUs are not supported yet; this version runs on the CPU", device)
+                          : fmt::format("--device {}: known is cpu", device));
   }
   if (threads > 0) {
     at::set_num_threads(threads);
@@ -93,10 +105,20 @@ const std::atomic<bool>& interrupted() {
 }
 
 void watch_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  handle_interrupts(on_signal);
+}
+
+void end_at_interrupts() {
+  handle_interrupts(end_now);
+}
+
+CLI::Option* add_repeatable(CLI::App& verb, const std::string& name, std::vector<std::string>& into, const std::string& help) {
+  return verb.add_option(name, into, help)->take_all()->allow_extra_args(false);
+}
+
+void finish_stdout() {
+  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+  if (failed) fail("the results could not be written to stdout: {}", std::strerror(errno != 0 ? errno : EIO));
 }
 
 }  // namespace ocelli::cli

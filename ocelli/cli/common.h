@@ -17,7 +17,7 @@ namespace ocelli::cli {
 
 /// What every verb that runs a model takes.
 struct RunOptions {
-  std::string device = "cpu";      ///< --device
+  std::string device = "cpu";      ///< --device; there is no other yet
   std::string precision = "auto";  ///< --precision fp32|bf16|auto
   int threads = 0;                 ///< -t; 0: OMP_NUM_THREADS, else the cores this process may use
 
@@ -50,5 +50,13 @@ void print_json(const OrderedJson& json);
 const std::atomic<bool>& interrupted();
 /// Installs the handlers interrupted() needs.
 void watch_interrupts();
+/// From here on the first signal ends the process at once, with 130 or 143: nothing is left to be saved.
+void end_at_interrupts();
+
+/// An option that may be given again and again, one value each time: what stands behind it is the next argument.
+CLI::Option* add_repeatable(CLI::App& verb, const std::string& name, std::vector<std::string>& into, const std::string& help);
+
+/// Throws Error when anything written to stdout did not get there (a full disk).
+void finish_stdout();
 
 }  // namespace ocelli::cli

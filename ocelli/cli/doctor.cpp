@@ -68,7 +68,7 @@ int doctor(const RunOptions& run, bool json) {
   table.add_row({"bf16", bf16_is_native() ? (cpu.amx_bf16 ? "native (AMX)" : "native (AVX-512)") : "emulated"});
   table.add_row({"precision auto is", bf16_is_native() ? "bf16" : "fp32"});
   table.add_row({"matrix products", fmt::format("fp32 {:.0f} GMAC/s, bf16 {:.0f} GMAC/s", fp32, bf16)});
-  table.add_row({"CUDA", "not in this build"});
+  table.add_row({"CUDA", "not supported yet"});
   std::fputs(table.text().c_str(), stdout);
   return 0;
 }

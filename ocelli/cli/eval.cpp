@@ -48,7 +48,9 @@ void add_eval(CLI::App& app, Action& action) {
   verb->add_option("--images", options->how.images, "folder the pictures' paths start from (default: the data's)");
   verb->add_option("--out", options->out, "folder for predictions.jsonl and result.json")->required();
   verb->add_option("--limit", options->how.limit, "only the first so many questions")->check(CLI::NonNegativeNumber);
-  verb->add_option("-n", options->how.max_tokens, "most tokens of an answer")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("-n", options->how.max_tokens, "most tokens of an answer")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   verb->add_flag("--blind", options->how.blind, "show grey pictures: what the questions alone give away");
   verb->add_flag("--json", options->json, "one line of JSON");
   options->run.add_to(*verb);

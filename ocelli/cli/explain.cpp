@@ -2,7 +2,11 @@
 
 #include <charconv>
 #include <cstdio>
+#include <map>
+#include <optional>
+#include <set>
 
+#include "ocelli/base/cpu.h"
 #include "ocelli/base/error.h"
 #include "ocelli/cli/common.h"
 #include "ocelli/cli/verbs.h"
@@ -17,7 +21,7 @@ namespace {
 
 struct ExplainOptions {
   std::string target;
-  std::vector<std::string> images;
+  std::vector<std::string> images, overrides;
   int64_t text_tokens = 64;
   double gmacs = 0;
   bool json = false;
@@ -28,35 +32,69 @@ struct ExplainOptions {
 std::pair<int64_t, int64_t> size_of_picture(const std::string& text) {
   int64_t width = 0, height = 0;
   const size_t cross = text.find_first_of("xX");
-  if (cross != std::string::npos) {
-    std::from_chars(text.data(), text.data() + cross, width);
-    std::from_chars(text.data() + cross + 1, text.data() + text.size(), height);
-  }
-  if (width < 1 || height < 1 || width > (1 << 20) || height > (1 << 20)) {
+  const auto whole = [](std::string_view digits, int64_t& into) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), into);
+    return error == std::errc() && end == digits.data() + digits.size();
+  };
+  const bool read = cross != std::string::npos && whole(std::string_view(text).substr(0, cross), width) &&
+                    whole(std::string_view(text).substr(cross + 1), height);
+  if (!read || width < 1 || height < 1 || width > (1 << 20) || height > (1 << 20)) {
     throw UsageError(fmt::format("--image {}: expected WIDTHxHEIGHT, such as 640x480", text));
   }
   return {width, height};
 }
 
-/// The model of a recipe or a folder, from its config alone: no weight is read.
-std::pair<std::shared_ptr<model::Model>, model::ImageProcessor> configured(const std::string& target) {
-  if (target.ends_with(".toml")) {
-    const train::Recipe recipe = train::Recipe::load(target);
-    std::vector<std::shared_ptr<const data::Dataset>> sources;
-    if (recipe.tokenizer.train) {
-      for (const train::DataRecipe& source : recipe.data) sources.push_back(data::open_dataset(source.options));
-    }
-    const train::Assembled assembled = train::assemble(recipe, sources);
-    return {assembled.model, assembled.processor->images()};
+/// What is explained, from configurations alone: no weight is read, no data opened.
+struct Explained {
+  std::shared_ptr<model::Model> model;
+  std::optional<model::ImageProcessor> images;
+  std::optional<train::Recipe> recipe;
+};
+
+Explained configured(const ExplainOptions& options) {
+  if (options.target.ends_with(".toml")) {
+    train::Recipe recipe = train::Recipe::load(options.target, options.overrides);
+    train::Configured made = train::configure(recipe);
+    return {std::make_shared<model::Model>(made.config), made.images, std::move(recipe)};
   }
-  const auto folder = model::resolve_model(target);
+  if (!options.overrides.empty()) throw UsageError("-o: changes a recipe, but a model is explained");
+  const auto folder = model::resolve_model(options.target);
   const model::ModelConfig config = model::ModelConfig::load(folder);
-  return {std::make_shared<model::Model>(config), model::Processor::load(folder, config)->images()};
+  return {std::make_shared<model::Model>(config), model::Processor::load(folder, config)->images(), std::nullopt};
+}
+
+/// Bytes training holds whatever the batch: the weights computed with, and of each part its costliest stage trains gradients and
+/// two fp32 moments, and in bf16 the fp32 weights behind it.
+double training_bytes(const model::Model& model, const train::Recipe& recipe, int64_t weight_bytes) {
+  std::map<std::string, double> elements;
+  double held = 0;
+  nn::for_each_parameter(model, [&](const std::string& name, const nn::Parameter& parameter) {
+    double count = 1;
+    for (const int64_t side : parameter.shape) count *= static_cast<double>(side);
+    if (!parameter.buffer) elements[std::string(model::part_of(name))] += count;
+    held += count * static_cast<double>(parameter.buffer ? 4 : weight_bytes);
+  });
+  double most = 0;
+  std::set<std::string> ever;
+  for (const train::StageRecipe& stage : recipe.stages) {
+    double bytes = 0;
+    for (const auto& [part, count] : elements) {
+      if (!stage.trains(part) || stage.learning_rate.at(part) <= 0) continue;
+      ever.insert(part);
+      bytes += count * static_cast<double>(weight_bytes + 8);
+    }
+    most = std::max(most, bytes);
+  }
+  if (weight_bytes < 4) {
+    for (const std::string& part : ever) held += 4 * elements[part];
+  }
+  return held + most;
 }
 
 int explain(const ExplainOptions& options) {
   options.run.apply();
-  const auto [model, images] = configured(options.target);
+  const Explained target = configured(options);
+  const auto& model = target.model;
   Workload work;
   work.text_tokens = options.text_tokens;
   work.weight_bytes = work.activation_bytes = options.run.dtype() == at::kBFloat16 ? 2 : 4;
@@ -65,7 +103,7 @@ int explain(const ExplainOptions& options) {
   for (const std::string& text : options.images) {
     if (!model->has_pictures()) throw UsageError("--image: this model sees no pictures");
     const auto [width, height] = size_of_picture(text);
-    const image::Tiling tiling = images.tiling(width, height);
+    const image::Tiling tiling = target.images->tiling(width, height);
     const int64_t count = model->num_tokens(tiling);
     const std::string why =
         fmt::format("{} tile{} of {} x {} pixels, {} tokens each", tiling.count(), tiling.count() == 1 ? "" : "s",
@@ -83,28 +121,29 @@ int explain(const ExplainOptions& options) {
   const double activations =
       rows * static_cast<double>((4 * decoder.hidden_size + 3 * decoder.intermediate_size) * work.activation_bytes);
   const double memory = static_cast<double>(total.parameters * work.weight_bytes) + total.cache_bytes + activations;
+  double training = 0;
+  if (target.recipe) {
+    const bool low = target.recipe->precision == "bf16" || (target.recipe->precision == "auto" && bf16_is_native());
+    training = training_bytes(*model, *target.recipe, low ? 2 : 4);
+  }
   // Compute at the measured rate, or reading the weights at 10 GB/s, whichever is longer.
   const double rate = options.gmacs > 0 ? options.gmacs : 50;
   const double seconds = std::max(total.flops / 2 / (rate * 1e9), total.weight_bytes / 10e9);
   if (options.json) {
-    OrderedJson parts = OrderedJson::object();
-    for (const auto& [name, cost] : ledger.rows()) {
-      parts[name] = {{"parameters", cost.parameters},
-                     {"flops", cost.flops},
-                     {"weight_bytes", cost.weight_bytes},
-                     {"activation_bytes", cost.activation_bytes},
-                     {"cache_bytes", cost.cache_bytes}};
-    }
-    print_json({{"pictures", pictures},
-                {"visual_tokens", work.visual_tokens},
-                {"text_tokens", work.text_tokens},
-                {"parts", parts},
-                {"parameters", total.parameters},
-                {"flops", total.flops},
-                {"cache_bytes", total.cache_bytes},
-                {"peak_memory_bytes", memory},
-                {"estimate_seconds", seconds},
-                {"assumed_gmacs", rate}});
+    Json parts = ledger.to_json();
+    parts.erase("total");
+    OrderedJson line = {{"pictures", pictures},
+                        {"visual_tokens", work.visual_tokens},
+                        {"text_tokens", work.text_tokens},
+                        {"parts", parts},
+                        {"parameters", total.parameters},
+                        {"flops", total.flops},
+                        {"cache_bytes", total.cache_bytes},
+                        {"peak_memory_bytes", memory},
+                        {"estimate_seconds", seconds},
+                        {"assumed_gmacs", rate}};
+    if (training > 0) line["training_memory_bytes"] = training;
+    print_json(line);
     return 0;
   }
   if (!options.images.empty()) std::printf("%s\n", tokens.text().c_str());
@@ -122,6 +161,10 @@ int explain(const ExplainOptions& options) {
   std::printf("%s\nprefill of %ld visual and %ld text tokens: %s at %.0f GMAC/s; peak memory about %s\n", parts.text().c_str(),
               static_cast<long>(work.visual_tokens), static_cast<long>(work.text_tokens), report::duration(seconds).c_str(), rate,
               report::bytes(memory).c_str());
+  if (training > 0) {
+    std::printf("training holds %s of weights, gradients and moments; activations go by max_tokens_per_step\n",
+                report::bytes(training).c_str());
+  }
   return 0;
 }
 
@@ -131,7 +174,8 @@ void add_explain(CLI::App& app, Action& action) {
   auto options = std::make_shared<ExplainOptions>();
   CLI::App* verb = app.add_subcommand("explain", "what a model costs, part by part, before anything is run");
   verb->add_option("target", options->target, "a recipe (.toml), a model folder or org/name")->required();
-  verb->add_option("--image", options->images, "WIDTHxHEIGHT of a picture (repeatable)")->take_all();
+  add_repeatable(*verb, "-o", options->overrides, "key=value over the recipe's (repeatable)");
+  add_repeatable(*verb, "--image", options->images, "WIDTHxHEIGHT of a picture (repeatable)");
   verb->add_option("--text-tokens", options->text_tokens, "tokens of text beside the pictures")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -24,14 +24,19 @@ int features(const FeaturesOptions& options) {
     tiles.push_back(&picture);
     tilings.push_back(picture.tiling);
   }
-  const at::Tensor pixels = model::stack_pixels(tiles);
+  const model::Pixels pixels = model::stack_pixels(tiles);
   nn::RunContext context;
-  const nn::VisualFeatures maps = loaded.model->features(pixels.to(options.run.dtype()), context);
   OutputTensors out;
-  out.add("pixel_values", pixels);
-  out.add("features", maps.maps);
-  out.add("grid", at::tensor({maps.grid.rows, maps.grid.columns}, at::kLong));
-  out.add("visual_tokens", loaded.model->visual_tokens(pixels.to(options.run.dtype()), tilings, context).tokens);
+  add_pixels(out, pixels);
+  const model::Seen seen = loaded.model->see(pixels.to(options.run.dtype()), tilings, context);
+  const std::vector<nn::VisualFeatures>& maps = seen.features;
+  for (size_t i = 0; i < maps.size(); ++i) {
+    const std::string suffix = maps.size() == 1 ? "" : "_" + std::to_string(i);
+    out.add("features" + suffix, maps[i].maps);
+    out.add("grid" + suffix, at::tensor({maps[i].grid.rows, maps[i].grid.columns}, at::kLong));
+  }
+  if (seen.aux.maps.defined()) out.add("features_aux", seen.aux.maps);
+  out.add("visual_tokens", seen.tokens);
   out.write(options.out);
   return 0;
 }

@@ -20,21 +20,19 @@ int logits(const LogitsOptions& options) {
   const LoadedModel loaded = open_model(options.model, options.run);
   const at::InferenceMode inference;
   const auto pictures = read_pictures(*loaded.processor, options.prompt.images);
-  model::ModelInputs inputs = loaded.processor->make_inputs(options.prompt.ids(loaded, pictures), pictures);
+  const std::vector<int64_t> ids = options.prompt.ids(loaded, pictures);
+  model::ModelInputs inputs = loaded.processor->make_inputs(ids, pictures, loaded.model->token_grids(pictures));
   OutputTensors out;
   out.add("input_ids", inputs.input_ids);
   nn::RunContext context;
-  at::Tensor visual;
-  if (inputs.pixel_values.defined()) {
-    out.add("pixel_values", inputs.pixel_values);
-    visual = loaded.model->visual_tokens(inputs.pixel_values.to(options.run.dtype()), inputs.pictures, context).tokens;
-    out.add("visual_tokens", visual);
+  model::Seen seen;
+  if (!inputs.pixels.empty()) {
+    add_pixels(out, inputs.pixels);
+    seen = loaded.model->see(inputs.pixels.to(options.run.dtype()), inputs.pictures, context);
+    out.add("visual_tokens", seen.tokens);
+    if (seen.memory.defined()) inputs.memory_layout.add({0, inputs.input_ids.numel(), 0, seen.memory.size(0), false, 0});
   }
-  language::DecoderInputs decoder;
-  decoder.embeds = loaded.model->embed(inputs.input_ids, inputs.visual_rows, visual);
-  decoder.positions = inputs.positions;
-  decoder.layout = inputs.layout;
-  out.add("logits", loaded.model->head(loaded.model->decoder().forward(decoder, context)));
+  out.add("logits", loaded.model->head(loaded.model->decoder().forward(loaded.model->decoder_inputs(inputs, seen), context)));
   out.write(options.out);
   return 0;
 }

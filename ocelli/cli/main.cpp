@@ -9,6 +9,7 @@
 #include "ocelli/base/cpu.h"
 #include "ocelli/base/error.h"
 #include "ocelli/base/version.h"
+#include "ocelli/cli/common.h"
 #include "ocelli/cli/verbs.h"
 #include "ocelli/nn/memory.h"
 
@@ -35,9 +36,13 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
+    const int code = app.exit(error) == 0 ? kDone : kUsage;  // help and version are results too
+    ocelli::cli::finish_stdout();
+    return code;
   }
-  return action();
+  const int code = action();
+  ocelli::cli::finish_stdout();
+  return code;
 }
 
 }  // namespace

@@ -17,4 +17,15 @@ void OutputTensors::write(const std::string& path) const {
   write_safetensors(path, raw);
 }
 
+void add_pixels(OutputTensors& out, const model::Pixels& pixels) {
+  if (pixels.batches.size() == 1) out.add("pixel_values", pixels.batches[0]);
+  if (pixels.batches.size() > 1) {
+    int64_t view = 0;
+    for (const at::Tensor& batch : pixels.batches) {
+      for (int64_t i = 0; i < batch.size(0); ++i) out.add("pixel_values_" + std::to_string(view++), batch[i]);
+    }
+  }
+  if (pixels.aux.defined()) out.add("pixel_values_aux", pixels.aux);
+}
+
 }  // namespace ocelli::cli

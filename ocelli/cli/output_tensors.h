@@ -5,7 +5,13 @@
 #include <map>
 #include <string>
 
+#include "ocelli/model/pixels.h"
+
 namespace ocelli::cli {
+
+/// `pixel_values` of all views when they have one size, else `pixel_values_0` and so on by view; `pixel_values_aux` of a second
+/// tower.
+void add_pixels(class OutputTensors& out, const model::Pixels& pixels);
 
 /// Tensors a verb writes for other programs: floats as fp32, integers as int64.
 class OutputTensors {

@@ -2,11 +2,12 @@
 
 #include "ocelli/base/error.h"
 #include "ocelli/base/file.h"
+#include "ocelli/model/visual_ids.h"
 
 namespace ocelli::cli {
 
 void PromptOptions::add_to(CLI::App& verb, bool with_ids) {
-  verb.add_option("--image", images, "a picture: JPEG, PNG or WebP (repeatable)")->take_all()->type_name("FILE");
+  add_repeatable(verb, "--image", images, "a picture: JPEG, PNG or WebP (repeatable)")->type_name("FILE");
   auto* group = verb.add_option_group("prompt");
   group->add_option("-p,--prompt", text, "what to ask")->type_name("TEXT");
   group->add_option("--prompt-file", file, "the same from a file")->type_name("FILE");
@@ -18,15 +19,19 @@ void PromptOptions::add_to(CLI::App& verb, bool with_ids) {
 
 std::vector<int64_t> PromptOptions::ids(const LoadedModel& loaded, const std::vector<model::PixelTiles>& pictures) const {
   const std::vector<int64_t> counts = visual_counts(*loaded.model, pictures);
-  std::vector<int64_t> ids;
+  std::vector<int64_t> ids, types;
   if (!ids_file.empty()) {
     const Json json = read_json(ids_file);
     const JsonView view(json, ids_file);
     require(view.has("input_ids") && json["input_ids"].is_array(), "{}: expected {{\"input_ids\": [...]}}", ids_file);
-    for (const Json& id : json["input_ids"]) {
-      require(id.is_number_integer(), "{}: input_ids holds {}, expected integers", ids_file, id.dump());
-      ids.push_back(id.get<int64_t>());
-    }
+    const auto read = [&](const char* key, std::vector<int64_t>& into) {
+      for (const Json& id : json[key]) {
+        require(id.is_number_integer(), "{}: {} holds {}, expected integers", ids_file, key, id.dump());
+        into.push_back(id.get<int64_t>());
+      }
+    };
+    read("input_ids", ids);
+    if (view.has("token_type_ids") && json["token_type_ids"].is_array()) read("token_type_ids", types);
   } else {
     const std::string prompt = file.empty() ? text : read_file(file, 16 << 20);
     if (raw) {
@@ -40,8 +45,12 @@ std::vector<int64_t> PromptOptions::ids(const LoadedModel& loaded, const std::ve
   }
   require(!ids.empty(), "the prompt is empty");
   const int64_t vocabulary = loaded.model->config().decoder.vocab_size;
-  for (const int64_t id : ids) require(id >= 0 && id < vocabulary, "id {} lies outside the vocabulary of {}", id, vocabulary);
-  return loaded.processor->expand(ids, counts);
+  std::vector<int64_t> placed = loaded.processor->expand(ids, counts, types);
+  // A placeholder may lie outside the vocabulary: its embedding is never looked up.
+  for (const int64_t id : placed) {
+    require(model::is_visual(id) || (id >= 0 && id < vocabulary), "id {} lies outside the vocabulary of {}", id, vocabulary);
+  }
+  return placed;
 }
 
 }  // namespace ocelli::cli

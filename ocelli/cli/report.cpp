@@ -14,7 +14,7 @@ void add_report(CLI::App& app, Action& action) {
   verb->callback([run, &action] {
     action = [run] {
       require(std::filesystem::is_directory(*run), "run {}: no such folder", *run);
-      write_run_report(*run, {});
+      write_run_report(*run);
       std::printf("%s\n", (std::filesystem::path(*run) / "report.html").c_str());
       return 0;
     };

@@ -1,30 +1,13 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
-#include <vector>
-
-#include "ocelli/eval/task.h"
-#include "ocelli/train/trainer.h"
 
 namespace ocelli::cli {
 
-/// One evaluated data set of a report.
-struct ReportedScore {
-  std::string name;  ///< "easy-VQA, test split"
-  eval::EvalResult result;
-  std::optional<eval::EvalResult> blind;  ///< the same with grey pictures
-};
-
-/// What a report shows beside what the run folder holds.
-struct ReportExtras {
-  std::vector<ReportedScore> scores;
-  std::optional<train::TrainResult> training;  ///< of this process: where the time went
-  int64_t pictures_shown = 12;                 ///< per data set
-};
-
-/// Writes `RUN/report.html` from metrics.jsonl, recipe.toml, env.json and faults.jsonl: loss curve, rates, costs, recipe; with
-/// the extras also accuracy by question type and test pictures with question, answer and truth. Self-contained.
-void write_run_report(const std::filesystem::path& run, const ReportExtras& extras);
+/// Writes `RUN/report.html`, self-contained, from what the run's folder holds: loss curve and rates (metrics.jsonl), what it cost
+/// and where the time went (the newest checkpoint's state.json, the model's configuration), broken samples (faults.jsonl), the
+/// recipe, and of every `eval-*` folder in it accuracy by question type and pictures with question, answer and truth. Throws
+/// Error when no step has been taken yet.
+void write_run_report(const std::filesystem::path& run);
 
 }  // namespace ocelli::cli

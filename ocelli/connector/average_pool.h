@@ -7,13 +7,6 @@
 
 namespace ocelli::connector {
 
-struct AveragePoolConfig {
-  int64_t input_width = 0;     ///< of the tower's features
-  int64_t output_width = 0;    ///< of the decoder
-  image::Grid pooled{12, 12};  ///< the grid patches are averaged to
-  int64_t num_layers = 2;      ///< projections, 1 or 2, GELU between
-};
-
 /// Averages patches over the cells of a fixed grid, then projects: linear_2(gelu(linear_1(pool(x)))). Cell i of n over a side of
 /// length s averages patches floor(i s / n) up to ceil((i + 1) s / n), so cells overlap where n doesn't divide s. Source: DeCo,
 /// arXiv:2405.20985, and the core code on its repository's page.

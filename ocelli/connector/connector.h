@@ -4,33 +4,19 @@
 #include <string>
 
 #include "ocelli/base/cost.h"
-#include "ocelli/base/json.h"
-#include "ocelli/nn/activation.h"
+#include "ocelli/connector/connector_config.h"
 #include "ocelli/nn/module.h"
 #include "ocelli/nn/run.h"
 #include "ocelli/nn/visual_features.h"
 
 namespace ocelli::connector {
 
-/// From patch features to visual tokens of the decoder's width.
-struct ConnectorConfig {
-  enum class Type { kLinear, kMlp, kPixelShuffle } type = Type::kMlp;
-  int64_t input_width = 0;    ///< of the tower's features
-  int64_t output_width = 0;   ///< of the decoder
-  int64_t hidden_width = 0;   ///< of the layer between, 0: output_width
-  nn::Activation activation = nn::Activation::kGelu;
-  bool bias = true;
-  int64_t scale = 2;          ///< pixel shuffle: r x r patches become one token
-  double layer_norm_eps = 1e-5;
-
-  /// Reads `type`, `scale`, `projector_hidden_act`, …; the widths come from the parts on both sides.
-  static ConnectorConfig from_json(const JsonView& config, int64_t input_width, int64_t output_width);
-  Json to_json() const;
-};
-
-/// What a connector may look at besides the features: a second tower's maps, instruction ids. Empty for the connectors here.
+/// What a connector may look at besides the features.
 struct ConnectorContext {
   nn::RunContext& run;
+  const nn::VisualFeatures* aux = nullptr;  ///< a second tower's maps, one entry a picture; null without
+  at::Tensor instruction_ids =
+      {};  ///< [N, T] int64, the question as the connector's own tokens (InstructBLIP); undefined without
 };
 
 class Connector : public nn::Module {
@@ -39,6 +25,10 @@ class Connector : public nn::Module {
   virtual at::Tensor forward(const nn::VisualFeatures& features, const ConnectorContext& context) = 0;
   /// Visual tokens of one tile. Config only: needs no weights. Throws Error for a grid the connector can't take.
   virtual int64_t num_tokens(image::Grid grid) const = 0;
+  /// The tokens of one tile as a map, for arrangements that join tiles; connectors whose tokens are no map give one row.
+  virtual image::Grid token_grid(image::Grid grid) const { return {1, num_tokens(grid)}; }
+  /// One token for each row it is given, so that a kept class token adds one.
+  virtual bool keeps_rows() const { return false; }
   /// One forward pass over `tiles` grids.
   virtual Cost cost(image::Grid grid, int64_t tiles, const Workload& work) const = 0;
 };

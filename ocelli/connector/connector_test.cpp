@@ -112,25 +112,62 @@ TEST(ConnectorConfig, NamesUnknownTypesAndScales) {
   const auto fault = [](const Json& json) {
     return error_of([&] { ConnectorConfig::from_json(JsonView(json, "c.json"), 3, 4); });
   };
-  EXPECT_NE(fault({{"type", "q_former"}}).find("type is \"q_former\"; known are linear, mlp, pixel_shuffle"), std::string::npos);
+  EXPECT_NE(fault({{"type", "q_former"}}).find("type is \"q_former\"; known are linear, mlp, normed_mlp, pixel_shuffle"), std::string::npos);
   EXPECT_EQ(fault({{"type", "pixel_shuffle"}, {"scale", 0}}), "c.json: scale is 0, expected 1 to 16");
-  EXPECT_EQ(fault({{"type", "mlp"}, {"hidden_width", -1}}), "c.json: hidden_width is -1, expected 0 to 65536");
+  EXPECT_EQ(fault({{"type", "mlp"}, {"hidden_width", -1}}), "c.json: hidden_width is -1, expected 0 to 262144");
 }
 
-TEST(ArrangeTiles, LaysTilesBehindEachOther) {
+image::Tiling square(image::Grid tiles, image::Tiling::Overview overview, int64_t height, int64_t width) {
+  const bool more = overview != image::Tiling::Overview::kNone;
+  return {.tiles = tiles,
+          .overview = overview,
+          .tile_height = 8,
+          .tile_width = 8,
+          .overview_height = more ? 8 : 0,
+          .overview_width = more ? 8 : 0,
+          .picture_height = height,
+          .picture_width = width};
+}
+
+VisualTokens joined(const Arrange& arrange, const at::Tensor& tiles, std::span<const image::Tiling> pictures, image::Grid grid) {
+  const std::vector<image::Grid> grids(static_cast<size_t>(tiles.size(0)), grid);
+  return arrange.forward(tiles.unbind(0), grids, pictures);
+}
+
+TEST(Arrange, LaysTilesBehindEachOther) {
   const at::Tensor tiles = normal({6, 5, 3}, at::kFloat, 1);
-  const image::Tiling pictures[] = {{.tile_height = 8, .tile_width = 8},
-                                    {.tiles = {2, 2},
-                                     .overview = image::Tiling::Overview::kLast,
-                                     .tile_height = 8,
-                                     .tile_width = 8,
-                                     .overview_height = 8,
-                                     .overview_width = 8}};
-  const VisualTokens tokens = arrange_tiles(tiles, pictures);
+  const image::Tiling pictures[] = {square({1, 1}, image::Tiling::Overview::kNone, 8, 8),
+                                    square({2, 2}, image::Tiling::Overview::kLast, 16, 16)};
+  const Arrange arrange(ArrangeConfig{.width = 3});
+  const VisualTokens tokens = joined(arrange, tiles, pictures, {1, 5});
   EXPECT_EQ(tokens.per_picture, (std::vector<int64_t>{5, 25}));
   EXPECT_TRUE(at::equal(tokens.tokens, tiles.reshape({30, 3})));
-  EXPECT_EQ(error_of([&] { arrange_tiles(tiles, std::span(pictures).subspan(1)); }),
+  EXPECT_EQ(error_of([&] { joined(arrange, tiles, std::span(pictures).subspan(1), {1, 5}); }),
             "arrange: 1 pictures have 5 tiles, the connector gave 6");
+}
+
+TEST(Arrange, TakesPaddingOffAndEndsEachRowWithANewline) {
+  // A picture of 16 x 8 pixels on a canvas of 2 x 2 tiles of 2 x 2 tokens: the outer columns are padding.
+  Arrange arrange(ArrangeConfig{.kind = ArrangeConfig::Kind::kUnpadNewline, .width = 3});
+  test::randomize(arrange, 5, at::kDouble);
+  const at::Tensor newline = arrange.named_parameters()["image_newline"].unsqueeze(0);
+  const at::Tensor views = normal({6, 4, 3}, at::kDouble, 1);
+  const image::Tiling pictures[] = {square({2, 2}, image::Tiling::Overview::kFirst, 16, 8),
+                                    square({1, 1}, image::Tiling::Overview::kNone, 8, 8)};
+  const VisualTokens tokens = joined(arrange, views, pictures, {2, 2});
+  EXPECT_EQ(tokens.per_picture, (std::vector<int64_t>{4 + 4 * 3, 4 + 1}));
+  std::vector<at::Tensor> expected = {views[0]};
+  for (int64_t row = 0; row < 4; ++row) {
+    const int64_t above = row / 2 * 2, within = row % 2 * 2;  // tiles of that row of tiles, tokens of that row in a tile
+    expected.push_back(at::stack({views[1 + above][within + 1], views[2 + above][within]}));
+    expected.push_back(newline);
+  }
+  expected.push_back(views[5]);
+  expected.push_back(newline);
+  EXPECT_TRUE(at::equal(tokens.tokens, at::cat(expected)));
+  const std::vector<int64_t> each(5, 4);
+  EXPECT_EQ(arrange.num_tokens(pictures[0], each, {2, 2}), 16);
+  EXPECT_EQ(arrange.num_tokens(pictures[1], std::vector<int64_t>{4}, {2, 2}), 5);
 }
 
 }  // namespace

@@ -9,12 +9,6 @@
 
 namespace ocelli::connector {
 
-struct LdpConfig {
-  int64_t input_width = 0;     ///< of the tower's features
-  int64_t output_width = 0;    ///< of the decoder
-  image::Grid pooled{12, 12};  ///< LDPv2: the grid its tokens are pooled to
-};
-
 /// MobileVLM's first lightweight downsample projector: linear_2(gelu(linear_1(x))), then two inverted residuals without expansion
 /// over the grid, the second at stride 2. Each: depthwise 3 x 3 (no bias, padding 1), layer norm over channels, hardswish,
 /// squeeze and excite (ReLU, hardsigmoid), pointwise projection (no bias), layer norm; the first adds its input. A grid of rows x

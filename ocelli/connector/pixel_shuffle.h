@@ -18,6 +18,7 @@ class PixelShuffle final : public Connector {
   /// Throws Error when the grid's rows or columns are no multiple of r.
   at::Tensor forward(const nn::VisualFeatures& features, const ConnectorContext& context) override;
   int64_t num_tokens(image::Grid grid) const override;
+  image::Grid token_grid(image::Grid grid) const override { return {grid.rows / scale_, grid.columns / scale_}; }
   Cost cost(image::Grid grid, int64_t tiles, const Workload& work) const override;
 
  private:

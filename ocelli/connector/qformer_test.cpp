@@ -127,15 +127,22 @@ TEST(QFormer, ReadsEachPicturesOwnInstruction) {
 
 TEST(QFormer, LearnsEqualGradientsUnderCheckpointing) {
   const auto qformer = made(tiny(true));
-  const at::Tensor maps = normal({2, 5, kVision}, at::kDouble, 1), outer = normal({2, 4, kLanguage}, at::kDouble, 2);
+  const at::Tensor pixels = normal({2, 5, kVision}, at::kDouble, 1), outer = normal({2, 4, kLanguage}, at::kDouble, 2);
+  const at::Tensor tower = normal({kVision, kVision}, at::kDouble, 3).requires_grad_(true);
   const at::Tensor ids = at::tensor({1, 2, 3, 4, -1, -1}, at::kLong).view({2, 3});
   std::vector<std::vector<at::Tensor>> gradients;
+  std::vector<at::Tensor> of_tower;
   for (const bool checkpointing : {false, true}) {
     test::clear_gradients(*qformer);
+    tower.mutable_grad() = at::Tensor();
+    const at::Tensor maps = at::tanh(at::linear(pixels, tower));  // a tower in training
     (run(*qformer, maps, ids, checkpointing) * outer).sum().backward();
     gradients.push_back(test::gradients_of(*qformer));
+    of_tower.push_back(tower.grad().clone());
   }
   for (size_t i = 0; i < gradients[0].size(); ++i) EXPECT_TRUE(agree(gradients[1][i], gradients[0][i], 1e-10));
+  EXPECT_TRUE(agree(of_tower[1], of_tower[0], 1e-10));
+  EXPECT_GT(of_tower[0].abs().max().item<double>(), 0);
   // Everything is used but the text's feed-forward of the last layer, whose result nobody reads.
   const auto names = qformer->named_parameters();
   for (size_t i = 0; i < gradients[0].size(); ++i) {

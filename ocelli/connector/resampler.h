@@ -8,21 +8,6 @@
 
 namespace ocelli::connector {
 
-struct ResamplerConfig {
-  int64_t input_width = 0;    ///< of the tower's features
-  int64_t output_width = 0;   ///< of queries and of the decoder; a multiple of 4
-  int64_t num_queries = 256;  ///< a square: queries have positions on a square grid
-  int64_t num_heads = 0;      ///< 0: one for every 128 of output_width, as published
-  /// Key positions of a grid other than the queries': the stored table resized by torch's bicubic (Qwen-VL, TextMonkey, MiniCPM-V
-  /// 1), or computed anew for that grid (`adaptive`: MiniCPM-V 2).
-  bool adaptive_positions = false;
-  bool post_projection = true;  ///< a norm and a square projection behind the attention
-  double layer_norm_eps = 1e-6;
-
-  /// Throws Error naming the field, its value and what would be right.
-  void validate() const;
-};
-
 /// One layer of cross-attention from learned queries to the patches: always `num_queries` visual tokens a tile.
 ///
 ///   x = ln_kv(kv_proj(maps))                                       [N, P, D]

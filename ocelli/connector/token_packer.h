@@ -8,15 +8,6 @@
 
 namespace ocelli::connector {
 
-struct TokenPackerConfig {
-  int64_t input_width = 0;   ///< of the tower's features: `num_levels` levels side by side
-  int64_t output_width = 0;  ///< of the decoder
-  int64_t num_levels = 4;    ///< published: hidden states 12, 16, 22 and 23 of CLIP-L (`feature_layers`)
-  int64_t scale = 2;         ///< r x r patches become one visual token
-  int64_t num_heads = 0;     ///< 0: one for every 128 of a level's width, as published
-  double layer_norm_eps = 1e-6;
-};
-
 /// Coarse to fine: each visual token starts as the last level's patches downsampled by r (bilinear), and is rewritten by
 /// attention to the r x r patches of its own region at all levels; then linear_2(gelu(linear_1(x))).
 ///

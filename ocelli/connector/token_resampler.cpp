@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include "ocelli/base/error.h"
@@ -48,7 +47,7 @@ at::Tensor TokenResampler::select(const at::Tensor& similarity, int64_t count) {
 }
 
 at::Tensor TokenResampler::forward(const at::Tensor& tokens) const {
-  const int64_t tiles = tokens.size(0), all = tokens.size(1), count = std::min(config_.num_tokens, all);
+  const int64_t tiles = tokens.size(0), all = tokens.size(1), count = num_tokens(all);
   const at::Tensor kept_rows = select(similarity(tokens), count);
   const at::Tensor kept = tokens.gather(1, kept_rows.unsqueeze(-1).expand({tiles, count, config_.width}));
 
@@ -67,7 +66,7 @@ at::Tensor TokenResampler::forward(const at::Tensor& tokens) const {
 }
 
 Cost TokenResampler::cost(int64_t tokens, int64_t tiles, const Workload& work) const {
-  const int64_t count = std::min(config_.num_tokens, tokens), seen = tokens + count;
+  const int64_t count = num_tokens(tokens), seen = tokens + count;
   Cost total = downsample_->cost(tiles * tokens, work) + norm_media_->cost(tiles * tokens, work) +
                norm_latents_->cost(tiles * count, work) + to_q_->cost(tiles * count, work) + to_k_->cost(tiles * seen, work) +
                to_v_->cost(tiles * seen, work) +

@@ -1,20 +1,14 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "ocelli/base/cost.h"
+#include "ocelli/connector/connector_config.h"
 #include "ocelli/nn/linear.h"
 #include "ocelli/nn/norm.h"
 
 namespace ocelli::connector {
-
-struct TokenResamplerConfig {
-  int64_t width = 0;         ///< of the tokens
-  int64_t inner_width = 0;   ///< of the attention's input and output
-  int64_t num_tokens = 512;  ///< kept (`r`)
-  int64_t num_heads = 8;
-  int64_t head_dim = 128;
-};
 
 /// TextMonkey's token resampler: keeps the tokens that resemble no later one, then lets each of them look at all.
 ///
@@ -30,6 +24,9 @@ class TokenResampler final : public nn::Module {
 
   /// tokens: [N, Q, D]. Returns [N, min(R, Q), D].
   at::Tensor forward(const at::Tensor& tokens) const;
+
+  /// Of `tokens` tokens, how many stay.
+  int64_t num_tokens(int64_t tokens) const { return std::min(config_.num_tokens, tokens); }
 
   /// `tiles` sequences of `tokens` tokens.
   Cost cost(int64_t tokens, int64_t tiles, const Workload& work) const;

@@ -22,9 +22,9 @@ class Dataset {
 
 struct DatasetOptions {
   std::string name;
-  std::string format = "llava";      ///< "llava": JSON array or JSONL of LLaVA records
-  std::filesystem::path path;        ///< the file
-  std::filesystem::path images;      ///< folder the records' picture paths start from (empty: the file's folder)
+  std::string format = "llava";  ///< "llava": JSON array or JSONL of LLaVA records
+  std::filesystem::path path;    ///< the file
+  std::filesystem::path images;  ///< folder the records' picture paths start from (empty: the file's folder)
 };
 
 /// Opens a data set. Throws Error naming what is missing or wrong, and for an unknown format the known ones.

@@ -4,6 +4,7 @@
 
 #include "ocelli/base/error.h"
 #include "ocelli/image/image.h"
+#include "ocelli/model/visual_ids.h"
 
 namespace ocelli::data {
 namespace {
@@ -13,9 +14,12 @@ constexpr size_t kMostCached = 1 << 15;
 
 const char* role_name(Turn::Role role) {
   switch (role) {
-    case Turn::Role::kSystem: return "system";
-    case Turn::Role::kUser: return "user";
-    case Turn::Role::kAssistant: return "assistant";
+    case Turn::Role::kSystem:
+      return "system";
+    case Turn::Role::kUser:
+      return "user";
+    case Turn::Role::kAssistant:
+      return "assistant";
   }
   return "";
 }
@@ -52,8 +56,8 @@ int64_t EncodedSample::trained_tokens() const {
   return total;
 }
 
-SampleEncoder::SampleEncoder(std::shared_ptr<const model::Processor> processor, std::function<int64_t(const image::Tiling&)> num_tokens,
-                             int64_t max_length)
+SampleEncoder::SampleEncoder(std::shared_ptr<const model::Processor> processor,
+                             std::function<int64_t(const image::Tiling&)> num_tokens, int64_t max_length)
     : processor_(std::move(processor)), num_tokens_(std::move(num_tokens)), max_length_(max_length) {}
 
 EncodedText SampleEncoder::encode_turns(const std::vector<Turn>& turns) const {
@@ -61,7 +65,8 @@ EncodedText SampleEncoder::encode_turns(const std::vector<Turn>& turns) const {
   OrderedJson messages = OrderedJson::array();
   std::string done;  // rendered text already encoded
   const auto append = [&](const std::string& full, bool trained) {
-    require(full.starts_with(done), "the chat template changes what it wrote before when a turn is added; answers can't be told from prompts");
+    require(full.starts_with(done),
+            "the chat template changes what it wrote before when a turn is added; answers can't be told from prompts");
     const std::string piece = full.substr(done.size());
     const std::vector<int64_t> ids = done.empty() ? processor_->encode(piece) : processor_->tokenizer().encode(piece, false);
     out.ids.insert(out.ids.end(), ids.begin(), ids.end());
@@ -103,27 +108,23 @@ EncodedSample SampleEncoder::encode(const Sample& sample) const {
     counts.push_back(num_tokens_(picture.tiling));
     visual += counts.back();
   }
-  const int64_t placeholder = processor_->image_token_id();
-  // Expands placeholders and keeps the marks of trained ids beside them.
+  // Expands placeholders and keeps the marks of trained ids beside them: visual rows are never trained on.
   const auto expanded = [&](const EncodedText& text) {
+    model::PlacedIds placed = processor_->place(text.ids, counts);
     EncodedText wide;
-    size_t picture = 0;
-    for (size_t i = 0; i < text.ids.size(); ++i) {
-      const bool is_picture = text.ids[i] == placeholder && placeholder >= 0;
-      const int64_t times = !is_picture ? 1 : picture < counts.size() ? counts[picture] : 0;
-      if (is_picture) ++picture;
-      wide.ids.insert(wide.ids.end(), static_cast<size_t>(times), text.ids[i]);
-      wide.trained.insert(wide.trained.end(), static_cast<size_t>(times), text.trained[i]);
+    wide.trained.reserve(placed.ids.size());
+    for (size_t i = 0; i < placed.ids.size(); ++i) {
+      wide.trained.push_back(!model::is_visual(placed.ids[i]) && text.trained[static_cast<size_t>(placed.source[i])]);
     }
-    require(picture == counts.size(), "sample {}: the text has {} picture placeholders for {} pictures", sample.id, picture, counts.size());
+    wide.ids = std::move(placed.ids);
     return wide;
   };
   const auto checked = [&](EncodedText text, int64_t prefix) {
     const int64_t room = max_length_ - prefix;
     if (static_cast<int64_t>(text.ids.size()) > room) {
-      require(room > 0 && std::find(text.ids.begin() + room, text.ids.end(), placeholder) == text.ids.end(),
-              "sample {}: {} tokens, and cutting at max_length {} would cut its pictures", sample.id, prefix + static_cast<int64_t>(text.ids.size()),
-              max_length_);
+      require(room > 0 && std::none_of(text.ids.begin() + room, text.ids.end(), model::is_visual),
+              "sample {}: {} tokens, and cutting at max_length {} would cut its pictures", sample.id,
+              prefix + static_cast<int64_t>(text.ids.size()), max_length_);
       text.ids.resize(static_cast<size_t>(room));
       text.trained.resize(static_cast<size_t>(room));
     }
@@ -147,9 +148,9 @@ EncodedSample SampleEncoder::encode(const Sample& sample) const {
     if (!first) turns.back().text = marks + turns.back().text;
     turns.push_back(sample.turns[i + 1]);
     EncodedText text = expanded(cached_turns(turns));
-    // What all questions share: up to the last placeholder.
+    // What all questions share: up to the last visual row.
     size_t shared = text.ids.size();
-    while (shared > 0 && (placeholder < 0 || text.ids[shared - 1] != placeholder)) --shared;
+    while (shared > 0 && !model::is_visual(text.ids[shared - 1])) --shared;
     if (first) out.prefix.assign(text.ids.begin(), text.ids.begin() + static_cast<std::ptrdiff_t>(shared));
     require(shared == out.prefix.size() && std::equal(out.prefix.begin(), out.prefix.end(), text.ids.begin()),
             "sample {}: its questions do not start with the same pictures, so they can't share them", sample.id);
@@ -158,7 +159,8 @@ EncodedSample SampleEncoder::encode(const Sample& sample) const {
     out.continuations.push_back(checked(std::move(text), static_cast<int64_t>(shared)));
     first = false;
   }
-  require(visual <= static_cast<int64_t>(out.prefix.size()), "sample {}: {} visual tokens in a prefix of {}", sample.id, visual, out.prefix.size());
+  require(visual <= static_cast<int64_t>(out.prefix.size()), "sample {}: {} visual tokens in a prefix of {}", sample.id, visual,
+          out.prefix.size());
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "ocelli/base/test_support.h"
+#include "ocelli/model/visual_ids.h"
 #include "ocelli/data/batch.h"
 #include "ocelli/data/loader.h"
 
@@ -28,7 +29,7 @@ std::shared_ptr<const model::Processor> make_processor() {
       "{% endfor %}{% endif %}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
   parts.bos_token = "<|bos|>";
   parts.eos_token = "<|end|>";
-  parts.image_token_id = *parts.tokenizer->id_of("<image>");
+  parts.placeholder.token_id = *parts.tokenizer->id_of("<image>");
   parts.images.size = parts.images.height = parts.images.width = 16;
   return std::make_shared<const model::Processor>(std::move(parts));
 }
@@ -79,7 +80,7 @@ TEST_F(Encoding, ThePromptIsThatOfChatAndOnlyAnswersAreTrained) {
   EXPECT_EQ(text.ids, whole);
   EXPECT_EQ(trained(text), answer);
   EXPECT_FALSE(text.trained[prompt.size() - 1]);
-  EXPECT_EQ(std::count(text.ids.begin(), text.ids.end(), processor->image_token_id()), kVisual);
+  EXPECT_EQ(std::count_if(text.ids.begin(), text.ids.end(), model::is_visual), kVisual);
 }
 
 TEST_F(Encoding, EveryAnswerOfAConversationIsTrained) {
@@ -93,8 +94,8 @@ TEST_F(Encoding, IndependentQuestionsShareThePrefix) {
   together.independent = true;
   const EncodedSample sample = encoder().encode(together);
   ASSERT_EQ(sample.continuations.size(), 3U);
-  EXPECT_EQ(sample.prefix.back(), processor->image_token_id());
-  EXPECT_EQ(std::count(sample.prefix.begin(), sample.prefix.end(), processor->image_token_id()), kVisual);
+  EXPECT_EQ(sample.prefix.back(), model::visual_id(processor->image_token_id()));
+  EXPECT_EQ(std::count_if(sample.prefix.begin(), sample.prefix.end(), model::is_visual), kVisual);
   const std::vector<std::pair<std::string, std::string>> pairs = {
       {"What is this?", "A cat."}, {"Is it?", "yes"}, {"Color?", "red"}};
   for (size_t q = 0; q < 3; ++q) {
@@ -129,7 +130,7 @@ TEST_F(Encoding, ABatchKeepsContinuationsApart) {
   const auto first = std::make_shared<const EncodedSample>(encoder().encode(questions));
   const auto second = std::make_shared<const EncodedSample>(encoder().encode(conversation({"hello", "A dog."}, false)));
   const std::vector<std::shared_ptr<const EncodedSample>> samples = {first, second};
-  const Batch batch = make_batch(samples, processor->image_token_id());
+  const Batch batch = make_batch(samples, *processor, [](std::span<const model::PixelTiles>) { return std::vector<image::Grid>(); });
   const int64_t rows = first->tokens() + second->tokens();
   EXPECT_EQ(batch.tokens, rows);
   EXPECT_EQ(batch.samples, 3);

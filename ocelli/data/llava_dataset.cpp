@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::string_view kMark = "<image>";
 constexpr size_t kMostPictures = 64;
+/// Bytes of a file that is read rather than mapped: users edit theirs, and a map of a file cut short is a signal.
+constexpr uint64_t kMostRead = 256 << 20;
 
 size_t count_marks(std::string_view text) {
   size_t count = 0;
@@ -79,10 +81,18 @@ std::vector<std::string_view> split_records(std::string_view text, const std::st
   return records;
 }
 
-LlavaDataset::LlavaDataset(const DatasetOptions& options) : options_(options), file_(MappedFile::open(options.path)) {
+LlavaDataset::LlavaDataset(const DatasetOptions& options) : options_(options) {
   if (options_.images.empty()) options_.images = options_.path.parent_path();
-  const auto bytes = file_->bytes();
-  records_ = split_records({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, options.path.string());
+  std::error_code unknown;
+  std::string_view text;
+  if (std::filesystem::file_size(options.path, unknown) > kMostRead && !unknown) {
+    map_ = MappedFile::open(options.path);
+    text = {reinterpret_cast<const char*>(map_->bytes().data()), map_->bytes().size()};
+  } else {
+    text_ = std::make_shared<const std::string>(read_file(options.path, kMostRead));
+    text = *text_;
+  }
+  records_ = split_records(text, options.path.string());
   require(!records_.empty(), "data {}: {} holds no record", options_.name, options_.path.string());
 }
 

@@ -29,6 +29,15 @@ std::string fault_of(const std::string& record) {
   return error_of([&] { data->get(0); });
 }
 
+TEST(LlavaDataset, MayBeEditedWhileItIsOpen) {
+  const TemporaryFolder folder;
+  spill(folder / "d.jsonl",
+        std::string(R"({"id":"a","conversations":[{"from":"human","value":"q"},{"from":"gpt","value":"x"}]})") + "\n");
+  const LlavaDataset data({.name = "d", .format = "llava", .path = folder / "d.jsonl", .images = {}});
+  std::filesystem::resize_file(folder / "d.jsonl", 0);
+  EXPECT_EQ(data.get(0).turns[1].text, "x");
+}
+
 TEST(LlavaDataset, ReadsArraysAndLinesAlike) {
   const TemporaryFolder folder;
   const std::string second = R"({"conversations":[{"from":"human","value":"\"[{\\ hi"},{"from":"gpt","value":"}]"}]})";

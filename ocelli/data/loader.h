@@ -12,8 +12,8 @@
 
 namespace ocelli::data {
 
-/// Prepares a mixture's draws ahead of the training thread, in their order whatever the number of threads. Threads read, decode, resize and
-/// tokenize; they never touch tensors.
+/// Prepares a mixture's draws ahead of the training thread, in their order whatever the number of threads. Threads read, decode,
+/// resize and tokenize; they never touch tensors.
 class Loader {
  public:
   struct Item {
@@ -23,7 +23,8 @@ class Loader {
     std::string fault;                            ///< … and why
   };
 
-  /// Starts at draw `position`. `ahead`: most draws prepared and not yet taken, which bounds memory. `mixture` and `encoder` must outlive it.
+  /// Starts at draw `position`. `ahead`: most draws prepared and not yet taken, which bounds memory. `mixture` and `encoder` must
+  /// outlive it.
   Loader(const Mixture& mixture, const SampleEncoder& encoder, int64_t position, int threads, int64_t ahead);
 
   /// The next draw; waits for it.

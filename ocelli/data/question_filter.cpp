@@ -24,13 +24,14 @@ QuestionFilter::QuestionFilter(std::shared_ptr<const Dataset> data, std::vector<
       kept_.push_back(i);  // a broken record is reported when it is drawn
     }
   }
-  require(!kept_.empty(), "data {}: no question is of the types {}; there are {}", data_->name(), fmt::join(types_, ", "), fmt::join(seen, ", "));
+  require(!kept_.empty(), "data {}: no question is of the types {}; there are {}", data_->name(), fmt::join(types_, ", "),
+          fmt::join(seen, ", "));
 }
 
 Sample QuestionFilter::get(int64_t index) const {
   Sample sample = data_->get(kept_[static_cast<size_t>(index)]);
-  require(sample.independent && !sample.question_types.empty(), "data {}: sample {}: only independent questions can be chosen by type",
-          data_->name(), sample.id);
+  require(sample.independent && !sample.question_types.empty(),
+          "data {}: sample {}: only independent questions can be chosen by type", data_->name(), sample.id);
   Sample out = sample;
   out.turns.clear();
   out.question_types.clear();

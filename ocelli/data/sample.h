@@ -15,13 +15,13 @@ struct Turn {
 
 /// One conversation, or independent questions about the same pictures.
 struct Sample {
-  std::string id;                                 ///< as the file gives it, else its index
-  std::vector<std::filesystem::path> pictures;    ///< on disk, in order of their marks
+  std::string id;                               ///< as the file gives it, else its index
+  std::vector<std::filesystem::path> pictures;  ///< on disk, in order of their marks
   std::vector<Turn> turns;
   /// Each user turn with its answer stands alone: questions don't see each other, and every one sees all pictures. The first user
   /// turn carries the marks; the others are given the same ones.
   bool independent = false;
-  std::vector<std::string> question_types;        ///< one per question, may be empty
+  std::vector<std::string> question_types;  ///< one per question, may be empty
 
   std::vector<std::vector<std::string>> references;  ///< per question, what several people answered; empty: the answer turn alone
 

@@ -9,6 +9,8 @@
 #include "ocelli/data/encoder.h"
 #include "ocelli/data/llava_dataset.h"
 #include "ocelli/eval/metrics.h"
+#include "ocelli/nn/kv_cache.h"
+#include "ocelli/report/metrics.h"
 #include "ocelli/report/progress.h"
 
 namespace ocelli::eval {
@@ -34,10 +36,10 @@ std::string without_marks(std::string text) {
   return text;
 }
 
-Asked ask(const data::Sample& sample, const data::SampleEncoder& encoder, bool blind) {
+Asked ask(const data::Sample& sample, const data::SampleEncoder& encoder, const EvalOptions& options) {
   Asked out;
   data::EncodedSample encoded = encoder.encode(sample);
-  if (blind) {
+  if (options.blind) {
     for (model::PixelTiles& picture : encoded.pictures) std::fill(picture.pixels.begin(), picture.pixels.end(), 0.0F);
   }
   out.group.pictures = std::move(encoded.pictures);
@@ -53,6 +55,13 @@ Asked ask(const data::Sample& sample, const data::SampleEncoder& encoder, bool b
     prediction.pictures = sample.pictures;
     if (answer < sample.question_types.size()) prediction.type = sample.question_types[answer];
     prediction.references = answer < sample.references.size() ? sample.references[answer] : std::vector<std::string>{turn.text};
+    if (options.task == "vqa" && prediction.references.size() < 2) {
+      // One reference can never reach three people who agree: every answer would score 0.
+      throw UsageError(
+          fmt::format("eval: {}: sample {} has no answers of several people (\"answers\": [[…]]), which --task vqa "
+                      "compares with; use --task exact",
+                      options.data.string(), sample.id));
+    }
     out.predictions.push_back(std::move(prediction));
     ++answer;
   }
@@ -63,14 +72,32 @@ Asked ask(const data::Sample& sample, const data::SampleEncoder& encoder, bool b
       const auto first = std::find(text.trained.begin(), text.trained.end(), true) - text.trained.begin();
       out.group.questions.emplace_back(text.ids.begin(), text.ids.begin() + first);
     }
-    return out;
+  } else {
+    const data::EncodedText& text = encoded.continuations[0];
+    for (size_t i = 1; i < text.ids.size(); ++i) {
+      if (text.trained[i] && !text.trained[i - 1])
+        out.group.questions.emplace_back(text.ids.begin(), text.ids.begin() + static_cast<std::ptrdiff_t>(i));
+    }
   }
-  const data::EncodedText& text = encoded.continuations[0];
-  for (size_t i = 1; i < text.ids.size(); ++i) {
-    if (text.trained[i] && !text.trained[i - 1])
-      out.group.questions.emplace_back(text.ids.begin(), text.ids.begin() + static_cast<std::ptrdiff_t>(i));
-  }
+  // The encoder cuts what is too long at the end, and questions behind the cut are gone.
+  require(out.group.questions.size() == out.predictions.size(),
+          "sample {}: {} of its {} questions do not fit the model's positions", sample.id,
+          out.predictions.size() - std::min(out.group.questions.size(), out.predictions.size()), out.predictions.size());
   return out;
+}
+
+/// Bytes of keys and values a group takes while it is answered.
+int64_t cache_bytes(const infer::QuestionGroup& group, const language::DecoderConfig& decoder, at::ScalarType dtype,
+                    int64_t max_tokens) {
+  int64_t rows = static_cast<int64_t>(group.prefix.size());
+  for (const auto& question : group.questions) rows += static_cast<int64_t>(question.size()) + max_tokens;
+  const nn::KvCacheConfig cache{.layers = decoder.num_hidden_layers,
+                                .kv_heads = decoder.num_key_value_heads,
+                                .head_width = decoder.head_dim,
+                                .block_size = 1,
+                                .blocks = rows,
+                                .dtype = dtype};
+  return cache.bytes();
 }
 
 /// The share of the commonest reference of each type.
@@ -92,7 +119,9 @@ void add_commonest(EvalResult& result) {
 }  // namespace
 
 EvalResult evaluate(infer::Engine& engine, const EvalOptions& options) {
-  require(options.task == "exact" || options.task == "vqa", "eval: task \"{}\" is not known; known are exact, vqa", options.task);
+  if (options.task != "exact" && options.task != "vqa") {
+    throw UsageError(fmt::format("eval: task \"{}\" is not known; known are exact, vqa", options.task));
+  }
   const Stopwatch watch;
   const data::LlavaDataset dataset(
       {.name = options.data.stem().string(), .format = "llava", .path = options.data, .images = options.images});
@@ -102,14 +131,20 @@ EvalResult evaluate(infer::Engine& engine, const EvalOptions& options) {
       [&](const image::Tiling& tiling) { return engine.model().num_tokens(tiling); },
       engine.model().config().decoder.max_position_embeddings);
 
+  const language::DecoderConfig& decoder = engine.model().config().decoder;
+  const at::ScalarType dtype = engine.model().decoder().head_weight().scalar_type();
+  const int64_t max_tokens = std::min(options.max_tokens, decoder.max_position_embeddings);
+
   EvalResult result;
+  result.name = options.data.stem().string();
   result.task = options.task;
   report::Progress progress("evaluating", dataset.size(), {.unit = "records"});
   std::vector<Asked> batch;
+  int64_t batch_bytes = 0;
   const auto flush = [&] {
     std::vector<infer::QuestionGroup> groups;
     for (Asked& asked : batch) groups.push_back(std::move(asked.group));
-    const auto answers = engine.answer(groups, options.max_tokens);
+    const auto answers = engine.answer(groups, max_tokens);
     for (size_t g = 0; g < batch.size(); ++g) {
       for (size_t q = 0; q < batch[g].predictions.size(); ++q) {
         Prediction& one = batch[g].predictions[q];
@@ -119,12 +154,19 @@ EvalResult evaluate(infer::Engine& engine, const EvalOptions& options) {
       }
     }
     batch.clear();
+    batch_bytes = 0;
   };
   int64_t asked = 0;
   for (int64_t i = 0; i < dataset.size() && (options.limit == 0 || asked < options.limit); ++i) {
     try {
-      batch.push_back(ask(dataset.get(i), encoder, options.blind));
-      asked += static_cast<int64_t>(batch.back().predictions.size());
+      Asked next = ask(dataset.get(i), encoder, options);
+      const int64_t bytes = cache_bytes(next.group, decoder, dtype, max_tokens);
+      if (!batch.empty() && batch_bytes + bytes > options.max_cache_bytes) flush();
+      asked += static_cast<int64_t>(next.predictions.size());
+      batch.push_back(std::move(next));
+      batch_bytes += bytes;
+    } catch (const UsageError&) {
+      throw;
     } catch (const Error& error) {
       ++result.faults;
       log::warning("left out: {}", error.what());
@@ -157,6 +199,14 @@ EvalResult evaluate(infer::Engine& engine, const EvalOptions& options) {
   return result;
 }
 
+void add_blind(EvalResult& result, const EvalResult& blind) {
+  result.blind = blind.score;
+  for (auto& [name, type] : result.by_type) {
+    const auto found = blind.by_type.find(name);
+    if (found != blind.by_type.end()) type.blind = found->second.score;
+  }
+}
+
 void write_result(const EvalResult& result, const std::filesystem::path& folder) {
   make_directories(folder);
   std::string lines;
@@ -167,21 +217,67 @@ void write_result(const EvalResult& result, const std::filesystem::path& folder)
                         {"references", one.references},
                         {"score", one.score}};
     if (!one.type.empty()) line["type"] = one.type;
+    if (!one.pictures.empty()) {
+      line["images"] = OrderedJson::array();
+      for (const auto& picture : one.pictures) line["images"].push_back(std::filesystem::absolute(picture).string());
+    }
     lines += line.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
   }
   write_file_atomic(folder / "predictions.jsonl", lines);
   OrderedJson types = OrderedJson::object();
   for (const auto& [name, type] : result.by_type) {
     types[name] = {{"samples", type.samples}, {"score", type.score}, {"commonest", type.commonest}};
+    if (result.blind) types[name]["blind"] = type.blind;
   }
-  const OrderedJson summary = {{"task", result.task},
-                               {"score", result.score},
-                               {"commonest", result.commonest},
-                               {"samples", result.predictions.size()},
-                               {"faults", result.faults},
-                               {"seconds", result.seconds},
-                               {"types", types}};
-  write_file_atomic(folder / "result.json", summary.dump(2) + "\n");
+  OrderedJson summary = {{"name", result.name},
+                         {"task", result.task},
+                         {"score", result.score},
+                         {"commonest", result.commonest},
+                         {"samples", result.predictions.size()},
+                         {"faults", result.faults},
+                         {"seconds", result.seconds},
+                         {"types", types}};
+  if (result.blind) summary["blind"] = *result.blind;
+  write_file_atomic(folder / "result.json", summary.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
+}
+
+EvalResult read_result(const std::filesystem::path& folder) {
+  EvalResult out;
+  const std::filesystem::path file = folder / "result.json";
+  const Json json = read_json(file);
+  const JsonView view(json, file.string());
+  out.name = view.string("name", folder.filename().string());
+  out.task = view.string("task");
+  out.score = view.number("score");
+  out.commonest = view.number("commonest");
+  out.faults = view.integer("faults");
+  out.seconds = view.number("seconds");
+  if (view.has("blind")) out.blind = view.number("blind");
+  const JsonView types = view.object("types");
+  for (const auto& [name, value] : types.value().items()) {
+    const JsonView type = types.object(name);
+    out.by_type[name] = {.samples = type.integer("samples"),
+                         .score = type.number("score"),
+                         .commonest = type.number("commonest"),
+                         .blind = type.number("blind", 0)};
+  }
+  const std::filesystem::path lines = folder / "predictions.jsonl";
+  for (const Json& line : report::read_json_lines(lines)) {
+    const JsonView one(line, lines.string());
+    Prediction prediction;
+    prediction.id = one.string("id");
+    prediction.type = one.string("type", "");
+    prediction.question = one.string("question");
+    prediction.prediction = one.string("prediction");
+    prediction.references = one.strings("references");
+    require(!prediction.references.empty(), "{}: sample {} has no reference", lines.string(), prediction.id);
+    prediction.score = one.number("score");
+    if (one.has("images")) {
+      for (const std::string& path : one.strings("images")) prediction.pictures.emplace_back(path);
+    }
+    out.predictions.push_back(std::move(prediction));
+  }
+  return out;
 }
 
 }  // namespace ocelli::eval

@@ -6,6 +6,7 @@
 
 #include "ocelli/base/error.h"
 #include "ocelli/base/stopwatch.h"
+#include "ocelli/model/visual_ids.h"
 #include "ocelli/nn/tensor_io.h"
 
 namespace ocelli::infer {
@@ -14,22 +15,25 @@ struct Engine::Rows {
   explicit Rows(nn::KvCache& of) : cache(of) {}
 
   /// Appends rows to a sequence; they go on behind what it holds. Only the last one's logits are wanted, when `wants_logits`.
-  void add(int64_t sequence, std::span<const int64_t> new_ids, bool wants_logits) {
-    const int64_t begin = static_cast<int64_t>(ids.size()), length = cache.length(sequence);
+  void add(int64_t sequence, std::span<const int64_t> new_ids, std::span<const std::array<int64_t, 3>> new_positions,
+           bool wants_logits) {
+    const int64_t begin = static_cast<int64_t>(ids.size());
     const int64_t count = static_cast<int64_t>(new_ids.size());
     cache.reserve(sequence, count);
     cache.add_spans(sequence, begin, begin + count, layout);
     writes.push_back({sequence, begin, begin + count});
-    for (int64_t i = 0; i < count; ++i) positions.push_back(length + i);
+    positions.insert(positions.end(), new_positions.begin(), new_positions.end());
     ids.insert(ids.end(), new_ids.begin(), new_ids.end());
     if (wants_logits) outputs.push_back(begin + count - 1);
   }
 
   nn::KvCache& cache;
-  std::vector<int64_t> ids, positions, outputs;
+  std::vector<int64_t> ids, outputs;
+  std::vector<std::array<int64_t, 3>> positions;
   std::vector<language::CacheRows> writes;
   nn::AttentionLayout layout;
-  at::Tensor visual;  ///< tokens for the placeholders among `ids`, in order; undefined for none
+  model::Seen seen;         ///< tokens for the visual rows among `ids`, in order, and the memory of a single sequence
+  int64_t rope_length = 0;  ///< see DecoderInputs
 };
 
 Engine::Engine(std::shared_ptr<model::Model> model, std::shared_ptr<const model::Processor> processor,
@@ -57,31 +61,34 @@ bool Engine::is_end(int64_t id) const {
   return std::find(ends.begin(), ends.end(), id) != ends.end();
 }
 
-at::Tensor Engine::encode(std::span<const model::PixelTiles* const> pictures) {
+model::Seen Engine::encode(std::span<const model::PixelTiles* const> pictures) {
   if (pictures.empty()) return {};
   std::vector<image::Tiling> tilings;
   for (const model::PixelTiles* picture : pictures) tilings.push_back(picture->tiling);
   nn::RunContext context;
-  return model_->visual_tokens(model::stack_pixels(pictures).to(dtype_), tilings, context).tokens;
+  return model_->see(model::stack_pixels(pictures).to(dtype_), tilings, context);
+}
+
+model::Positions Engine::positions(std::span<const int64_t> ids, std::span<const model::PixelTiles> pictures,
+                                   int64_t start) const {
+  return model::positions_of(processor_->positions(), ids, model_->token_grids(pictures), start);
 }
 
 at::Tensor Engine::run(const Rows& rows) {
-  const int64_t placeholder = processor_->image_token_id();
-  std::vector<int64_t> visual_rows;
-  if (rows.visual.defined()) {
-    for (size_t i = 0; i < rows.ids.size(); ++i) {
-      if (rows.ids[i] == placeholder) visual_rows.push_back(static_cast<int64_t>(i));
-    }
-  }
-  language::DecoderInputs inputs;
-  inputs.embeds = model_->embed(nn::index_tensor(rows.ids), nn::index_tensor(visual_rows), rows.visual);
-  inputs.positions = nn::index_tensor(rows.positions);
+  model::ModelInputs inputs;
+  model::set_rows(inputs, rows.ids, processor_->visual_expert());
+  inputs.positions = model::position_tensor(processor_->positions(), rows.positions);
   inputs.layout = rows.layout;
   inputs.output_rows = nn::index_tensor(rows.outputs);
-  inputs.cache = &rows.cache;
-  inputs.cache_rows = rows.writes;
+  if (rows.seen.memory.defined()) {
+    inputs.memory_layout.add({0, static_cast<int64_t>(rows.ids.size()), 0, rows.seen.memory.size(0), false, 0});
+  }
+  language::DecoderInputs decoder = model_->decoder_inputs(inputs, rows.seen);
+  decoder.cache = &rows.cache;
+  decoder.cache_rows = rows.writes;
+  decoder.rope_length = rows.rope_length;
   nn::RunContext context;
-  const at::Tensor hidden = model_->decoder().forward(inputs, context);
+  const at::Tensor hidden = model_->decoder().forward(decoder, context);
   return hidden.size(0) == 0 ? hidden : model_->head(hidden).to(at::kFloat).contiguous();
 }
 
@@ -94,8 +101,11 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
   Sampler sampler(sampling);
   Generation out;
   out.prompt_tokens = static_cast<int64_t>(ids.size());
-  const int64_t placeholder = processor_->image_token_id();
-  out.image_tokens = std::count(ids.begin(), ids.end(), placeholder >= 0 ? placeholder : -1);
+  out.image_tokens = std::count_if(ids.begin(), ids.end(), model::is_visual);
+  const model::Positions places = positions(ids, pictures, 0);
+  // The first Qwen fixes its rotary base by the prompt.
+  const bool by_prompt = model_->config().decoder.rope.scaling == nn::RopeConfig::Scaling::kQwen;
+  const int64_t rope_length = by_prompt ? out.prompt_tokens : 0;
   if (!cache_) {
     cache_.emplace(make_cache(options_.context));
     sequence_ = cache_->add_sequence();
@@ -111,7 +121,7 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
   for (size_t i = 0; i < pictures.size(); ++i) {
     const int64_t tokens = model_->num_tokens(pictures[i].tiling);
     size_t begin = 0, seen = 0;
-    while (begin < ids.size() && static_cast<int64_t>(seen) <= picture_rows) seen += ids[begin++] == placeholder ? 1 : 0;
+    while (begin < ids.size() && static_cast<int64_t>(seen) <= picture_rows) seen += model::is_visual(ids[begin++]) ? 1 : 0;
     picture_rows += tokens;
     const size_t first_row = begin - 1;
     if (i >= cached_pixels_.size() || pixels[i] != cached_pixels_[i] || first_row + static_cast<size_t>(tokens) > common) {
@@ -129,11 +139,12 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
   std::vector<const model::PixelTiles*> to_encode;
   for (size_t i = first_new; i < pictures.size(); ++i) to_encode.push_back(&pictures[i]);
   Rows prompt(*cache_);
-  prompt.visual = encode(to_encode);
+  prompt.seen = encode(to_encode);
+  prompt.rope_length = rope_length;
   out.timings.encode = watch.milliseconds();
 
   watch = Stopwatch();
-  prompt.add(sequence_, std::span(ids).subspan(common), true);
+  prompt.add(sequence_, std::span(ids).subspan(common), std::span(places.rows).subspan(common), true);
   at::Tensor logits = run(prompt);
   cached_ids_ = ids;
   cached_pixels_ = std::move(pixels);
@@ -151,7 +162,10 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
     if (on_token) on_token(token);
     if (static_cast<int64_t>(out.ids.size()) >= sampling.max_tokens || cache_->length(sequence_) + 1 >= options_.context) break;
     Rows next(*cache_);
-    next.add(sequence_, {&token, 1}, true);
+    next.rope_length = rope_length;
+    const int64_t place = places.next + static_cast<int64_t>(out.ids.size()) - 1;
+    const std::array<int64_t, 3> position{place, place, place};
+    next.add(sequence_, {&token, 1}, {&position, 1}, true);
     logits = run(next);
     cached_ids_.push_back(token);
     token = chosen();
@@ -177,41 +191,60 @@ std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGrou
   for (const QuestionGroup& group : groups) {
     for (const model::PixelTiles& picture : group.pictures) pictures.push_back(&picture);
   }
-  // Visual tokens follow their placeholders: those of the prefix are run once, those behind it (a conversation has no prefix)
-  // with each question.
-  const at::Tensor visual = encode(pictures);
-  const int64_t placeholder = processor_->image_token_id();
-  const auto marks = [&](std::span<const int64_t> ids) {
-    return placeholder < 0 ? 0 : std::count(ids.begin(), ids.end(), placeholder);
-  };
-  std::vector<at::Tensor> of_prefixes, of_questions;
+  // Visual tokens follow their rows: those of the prefix are run once, those behind it (a conversation has no prefix) with each
+  // question. A memory belongs to one sequence, so groups then go one by one.
+  const bool one_by_one = model_->memory_rows() > 0;
+  std::vector<at::Tensor> of_questions;
+  std::vector<int64_t> prefixes;
+  std::vector<model::Positions> prefix_places;
+  const auto marks = [](std::span<const int64_t> ids) { return std::count_if(ids.begin(), ids.end(), model::is_visual); };
+  const model::Seen all = one_by_one ? model::Seen{} : encode(pictures);
+  std::vector<at::Tensor> of_prefixes;
+  Rows first(cache);
   int64_t at_token = 0;
   for (const QuestionGroup& group : groups) {
+    model::Seen own;
+    if (one_by_one) {
+      std::vector<const model::PixelTiles*> of_group;
+      for (const model::PixelTiles& picture : group.pictures) of_group.push_back(&picture);
+      own = encode(of_group);
+      at_token = 0;
+    }
+    const at::Tensor& visual = one_by_one ? own.tokens : all.tokens;
     int64_t tokens = 0;
     for (const model::PixelTiles& picture : group.pictures) tokens += model_->num_tokens(picture.tiling);
     const int64_t shared = marks(group.prefix);
     require(shared <= tokens, "a prefix has {} placeholders for {} visual tokens", shared, tokens);
+    require(!one_by_one || own.memory.defined() == !group.prefix.empty(),
+            "a conversation of several turns can't be asked of this model at once");
     if (shared > 0) of_prefixes.push_back(visual.slice(0, at_token, at_token + shared));
     for (const auto& question : group.questions) {
-      const int64_t own = marks(question);
-      require(shared + own <= tokens, "a question has {} placeholders for {} visual tokens", shared + own, tokens);
-      if (own > 0) of_questions.push_back(visual.slice(0, at_token + shared, at_token + shared + own));
+      const int64_t asked = marks(question);
+      require(shared + asked <= tokens, "a question has {} placeholders for {} visual tokens", shared + asked, tokens);
+      if (asked > 0) of_questions.push_back(visual.slice(0, at_token + shared, at_token + shared + asked));
     }
     at_token += tokens;
-  }
-  std::vector<int64_t> prefixes;
-  Rows first(cache);
-  if (!of_prefixes.empty()) first.visual = at::cat(of_prefixes);
-  for (const QuestionGroup& group : groups) {
     prefixes.push_back(cache.add_sequence());
-    if (!group.prefix.empty()) first.add(prefixes.back(), group.prefix, false);
+    prefix_places.push_back(positions(group.prefix, group.pictures, 0));
+    if (group.prefix.empty()) continue;
+    if (one_by_one) {
+      Rows alone(cache);
+      alone.seen.tokens = own.tokens.slice(0, 0, shared);
+      alone.seen.memory = own.memory;
+      alone.add(prefixes.back(), group.prefix, prefix_places.back().rows, false);
+      run(alone);
+    } else {
+      first.add(prefixes.back(), group.prefix, prefix_places.back().rows, false);
+    }
   }
+  if (!of_prefixes.empty() && !one_by_one) first.seen.tokens = at::cat(of_prefixes);
   if (!first.ids.empty()) run(first);
 
   struct Open {
     int64_t sequence;
     Generation* answer;
     int64_t token;
+    int64_t position;  ///< of the next row
   };
   std::vector<std::vector<Generation>> out(groups.size());
   std::vector<Open> open;
@@ -221,12 +254,16 @@ std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGrou
     for (size_t q = 0; q < groups[g].questions.size(); ++q) {
       require(!groups[g].questions[q].empty(), "a question is empty");
       out[g][q].prompt_tokens = static_cast<int64_t>(groups[g].prefix.size() + groups[g].questions[q].size());
-      open.push_back({cache.fork(prefixes[g]), &out[g][q], 0});
-      questions.add(open.back().sequence, groups[g].questions[q], true);
+      // A prefix holds all pictures or none.
+      const std::span<const model::PixelTiles> own =
+          groups[g].prefix.empty() ? std::span(groups[g].pictures) : std::span<const model::PixelTiles>();
+      const model::Positions places = positions(groups[g].questions[q], own, prefix_places[g].next);
+      open.push_back({cache.fork(prefixes[g]), &out[g][q], 0, places.next});
+      questions.add(open.back().sequence, groups[g].questions[q], places.rows, true);
     }
   }
   if (open.empty()) return out;
-  if (!of_questions.empty()) questions.visual = at::cat(of_questions);
+  if (!of_questions.empty()) questions.seen.tokens = at::cat(of_questions);
   at::Tensor chosen = run(questions).argmax(-1);
   while (true) {
     std::vector<Open> still;
@@ -244,7 +281,9 @@ std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGrou
         cache.remove(one.sequence);
         continue;
       }
-      next.add(one.sequence, {&one.token, 1}, true);
+      const std::array<int64_t, 3> position{one.position, one.position, one.position};
+      next.add(one.sequence, {&one.token, 1}, {&position, 1}, true);
+      ++one.position;
       still.push_back(one);
     }
     if (still.empty()) return out;

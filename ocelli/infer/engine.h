@@ -16,8 +16,8 @@
 namespace ocelli::infer {
 
 struct EngineOptions {
-  int64_t context = 4096;      ///< -c; rows of cache in all
-  int64_t block_size = 16;     ///< rows of one cache block
+  int64_t context = 4096;   ///< -c; rows of cache in all
+  int64_t block_size = 16;  ///< rows of one cache block
 };
 
 /// Milliseconds.
@@ -29,17 +29,17 @@ struct Timings {
 
 /// One answer.
 struct Generation {
-  std::vector<int64_t> ids;    ///< without the end token
-  bool stopped = false;        ///< by an end token, not by max_tokens
-  int64_t prompt_tokens = 0;   ///< in the prompt, visual ones included …
-  int64_t image_tokens = 0;    ///< … and of those the visual ones
-  int64_t cached_tokens = 0;   ///< of the prompt, kept from the turn before
+  std::vector<int64_t> ids;   ///< without the end token
+  bool stopped = false;       ///< by an end token, not by max_tokens
+  int64_t prompt_tokens = 0;  ///< in the prompt, visual ones included …
+  int64_t image_tokens = 0;   ///< … and of those the visual ones
+  int64_t cached_tokens = 0;  ///< of the prompt, kept from the turn before
   Timings timings;
 };
 
 /// Questions about the same pictures, each answered on its own: the prefix is encoded and prefilled once.
 struct QuestionGroup {
-  std::vector<int64_t> prefix;                  ///< expanded ids up to the last placeholder; may be empty
+  std::vector<int64_t> prefix;  ///< expanded ids up to the last visual row; may be empty
   std::vector<model::PixelTiles> pictures;
   std::vector<std::vector<int64_t>> questions;  ///< ids behind the prefix, each ending where the answer begins
 };
@@ -47,22 +47,25 @@ struct QuestionGroup {
 /// Runs a model: prompts in, tokens out. Not thread-safe.
 class Engine {
  public:
-  Engine(std::shared_ptr<model::Model> model, std::shared_ptr<const model::Processor> processor, const EngineOptions& options = {});
+  Engine(std::shared_ptr<model::Model> model, std::shared_ptr<const model::Processor> processor,
+         const EngineOptions& options = {});
 
   model::Model& model() { return *model_; }
   const model::Processor& processor() const { return *processor_; }
 
-  /// Answers a prompt (expanded ids). What the last prompt and answer had in common with it, pictures included, stays in the cache: a conversation
-  /// only pays for what is new. `on_token` sees each id as it is chosen. Throws Error when prompt and answer don't fit the context.
-  Generation generate(const std::vector<int64_t>& ids, const std::vector<model::PixelTiles>& pictures, const SamplingOptions& sampling,
-                      const std::function<void(int64_t)>& on_token = {});
+  /// Answers a prompt (expanded ids, visual_ids.h). What the last prompt and answer had in common with it, pictures included,
+  /// stays in the cache: a conversation only pays for what is new. `on_token` sees each id as it is chosen. Throws Error when
+  /// prompt and answer don't fit the context.
+  Generation generate(const std::vector<int64_t>& ids, const std::vector<model::PixelTiles>& pictures,
+                      const SamplingOptions& sampling, const std::function<void(int64_t)>& on_token = {});
 
   /// Greedy answers for many groups at once, in their order; at most `max_tokens` each.
   std::vector<std::vector<Generation>> answer(std::span<const QuestionGroup> groups, int64_t max_tokens);
 
  private:
   struct Rows;
-  at::Tensor encode(std::span<const model::PixelTiles* const> pictures);
+  model::Seen encode(std::span<const model::PixelTiles* const> pictures);
+  model::Positions positions(std::span<const int64_t> ids, std::span<const model::PixelTiles> pictures, int64_t start) const;
   at::Tensor run(const Rows& rows);
   bool is_end(int64_t id) const;
   nn::KvCache make_cache(int64_t rows) const;

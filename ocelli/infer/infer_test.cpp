@@ -9,6 +9,7 @@
 #include "ocelli/infer/engine.h"
 #include "ocelli/infer/sampler.h"
 #include "ocelli/model/test_models.h"
+#include "ocelli/model/visual_ids.h"
 #include "ocelli/nn/test_tensors.h"
 
 namespace ocelli::infer {
@@ -124,7 +125,7 @@ Ids plain_answer(model::Model& model, Ids ids, const std::vector<model::PixelTil
   Ids out;
   while (static_cast<int64_t>(out.size()) < max_tokens) {
     model::ModelInputs inputs = test::tiny_processor()->make_inputs(ids, pictures);
-    if (inputs.pixel_values.defined()) inputs.pixel_values = inputs.pixel_values.to(at::kDouble);
+    inputs.pixels = inputs.pixels.to(at::kDouble);
     nn::RunContext context;
     const int64_t token = model.head(model.forward(inputs, context)[-1]).argmax().item<int64_t>();
     const Ids& ends = model.config().eos_token_ids;
@@ -141,7 +142,7 @@ Ids joined(std::initializer_list<Ids> parts) {
   return out;
 }
 
-const Ids kPicture(4, 5);  ///< one picture's placeholders
+const Ids kPicture(4, model::visual_id(5));  ///< one picture's rows
 
 TEST(Engine, GreedyAnswersEqualAPlainLoopWithoutCache) {
   int stopped = 0;
@@ -272,7 +273,7 @@ TEST(Engine, AFaultInAPromptLeavesTheConversationUsable) {
   const Ids expected = engine.generate(prompt, {picture}, kGreedy).ids;
   // Two placeholders too few for the picture.
   EXPECT_NE(error_of([&] {
-              engine.generate({1, 5, 5, 20}, {test::random_picture(2)}, kGreedy);
+              engine.generate({1, model::visual_id(5), model::visual_id(5), 20}, {test::random_picture(2)}, kGreedy);
             }).find("2 placeholders for 4 visual tokens"),
             std::string::npos);
   EXPECT_EQ(engine.generate(prompt, {picture}, kGreedy).ids, expected);

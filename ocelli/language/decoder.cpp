@@ -5,63 +5,46 @@
 #include <cmath>
 
 #include "ocelli/base/error.h"
-#include "ocelli/nn/attention.h"
+#include "ocelli/language/decoder_attention.h"
 #include "ocelli/nn/mlp.h"
-#include "ocelli/nn/rope.h"
 
 namespace ocelli::language {
 namespace {
 
-/// What every block of one forward pass shares.
-struct Pass {
-  const DecoderInputs& inputs;
-  nn::RopeTable rope;
-};
+nn::Init opening(const DecoderConfig& config) {
+  return nn::Init::normal(config.initializer_range);
+}
+nn::Init closing(const DecoderConfig& config) {
+  return nn::Init::normal(config.initializer_range / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers)));
+}
 
-class SelfAttention final : public nn::Module {
+/// Either form of MLP, of one kind of row.
+class FeedForward final : public nn::Module {
  public:
-  explicit SelfAttention(const DecoderConfig& config)
-      : heads_(config.num_attention_heads), kv_heads_(config.num_key_value_heads), head_width_(config.head_dim) {
-    const auto init = nn::Init::normal(config.initializer_range);
-    const auto closing = nn::Init::normal(config.initializer_range / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers)));
-    const bool bias = config.attention_bias;
-    q_proj_ = register_module("q_proj", std::make_shared<nn::Linear>(config.hidden_size, heads_ * head_width_, bias, init));
-    k_proj_ = register_module("k_proj", std::make_shared<nn::Linear>(config.hidden_size, kv_heads_ * head_width_, bias, init));
-    v_proj_ = register_module("v_proj", std::make_shared<nn::Linear>(config.hidden_size, kv_heads_ * head_width_, bias, init));
-    o_proj_ = register_module("o_proj", std::make_shared<nn::Linear>(heads_ * head_width_, config.hidden_size, bias, closing));
-  }
-
-  /// x: [T, D], every row. Returns the rows in `wanted` (all when undefined), whose view of the keys is `layout`.
-  at::Tensor forward(const at::Tensor& x, const Pass& pass, int64_t layer, const at::Tensor& wanted, const nn::AttentionLayout& layout) const {
-    const auto heads = [&](const at::Tensor& rows, int64_t count) { return rows.view({rows.size(0), count, head_width_}); };
-    at::Tensor key = nn::apply_rope(heads(k_proj_->forward(x), kv_heads_), pass.rope);
-    at::Tensor value = heads(v_proj_->forward(x), kv_heads_);
-    nn::RopeTable rope = pass.rope;
-    at::Tensor asking = x;
-    if (wanted.defined()) {
-      asking = x.index_select(0, wanted);
-      rope = {rope.cosine.index_select(0, wanted), rope.sine.index_select(0, wanted)};
+  explicit FeedForward(const DecoderConfig& config) {
+    if (config.gated_mlp) {
+      gated_ = std::make_shared<nn::GatedMlp>(config.hidden_size, config.intermediate_size, config.hidden_act, config.mlp_bias,
+                                              opening(config), closing(config));
+    } else {
+      dense_ = std::make_shared<nn::Mlp>(config.hidden_size, config.intermediate_size, config.hidden_act, closing(config),
+                                         config.mlp_bias);
     }
-    const at::Tensor query = nn::apply_rope(heads(q_proj_->forward(asking), heads_), rope);
-    if (nn::KvCache* cache = pass.inputs.cache) {
-      for (const CacheRows& rows : pass.inputs.cache_rows) {
-        cache->append(rows.sequence, layer, key.slice(0, rows.begin, rows.end), value.slice(0, rows.begin, rows.end));
-      }
-      key = cache->keys(layer);
-      value = cache->values(layer);
+  }
+  /// Registers the MLP itself under `name` of the block.
+  template <typename Owner>
+  void register_with(Owner& owner, const std::string& name) const {
+    if (gated_) {
+      owner.register_module(name, gated_);
+    } else {
+      owner.register_module(name, dense_);
     }
-    const at::Tensor mixed = nn::attention(query, key, value, layout, 1.0 / std::sqrt(static_cast<double>(head_width_)));
-    return o_proj_->forward(mixed.reshape({mixed.size(0), heads_ * head_width_}));
   }
-
-  Cost cost(int64_t rows, int64_t pairs, const Workload& work) const {
-    return q_proj_->cost(rows, work) + k_proj_->cost(rows, work) + v_proj_->cost(rows, work) + o_proj_->cost(rows, work) +
-           nn::attention_cost(pairs, rows, heads_, head_width_, work);
-  }
+  at::Tensor forward(const at::Tensor& x) const { return gated_ ? gated_->forward(x) : dense_->forward(x); }
+  Cost cost(int64_t rows, const Workload& work) const { return gated_ ? gated_->cost(rows, work) : dense_->cost(rows, work); }
 
  private:
-  int64_t heads_, kv_heads_, head_width_;
-  std::shared_ptr<nn::Linear> q_proj_, k_proj_, v_proj_, o_proj_;
+  std::shared_ptr<nn::GatedMlp> gated_;
+  std::shared_ptr<nn::Mlp> dense_;
 };
 
 struct Embedding final : nn::Module {
@@ -71,38 +54,88 @@ struct Embedding final : nn::Module {
   at::Tensor weight;  ///< [V, D]
 };
 
+/// Learned positions.
+struct PositionTable final : nn::Module {
+  explicit PositionTable(const DecoderConfig& config) : offset(config.position_offset) {
+    weight = declare("weight", {config.max_position_embeddings + offset, config.hidden_size},
+                     nn::Init::normal(config.initializer_range));
+  }
+  int64_t offset;
+  at::Tensor weight;  ///< [rows, D]
+};
+
 struct Holder final : nn::Module {};
 
 }  // namespace
 
 class Decoder::Block final : public nn::Module {
  public:
-  explicit Block(const DecoderConfig& config) {
-    input_layernorm_ = register_module("input_layernorm", std::make_shared<nn::RmsNorm>(config.hidden_size, config.rms_norm_eps));
+  explicit Block(const DecoderConfig& config)
+      : parallel_(config.parallel_residual), residual_scale_(config.residual_scale), mlp_(config) {
+    input_layernorm_ = register_module("input_layernorm", nn::make_norm(config.norm, config.hidden_size, config.norm_eps));
     self_attn_ = register_module("self_attn", std::make_shared<SelfAttention>(config));
-    post_attention_layernorm_ =
-        register_module("post_attention_layernorm", std::make_shared<nn::RmsNorm>(config.hidden_size, config.rms_norm_eps));
-    const auto init = nn::Init::normal(config.initializer_range);
-    const auto closing = nn::Init::normal(config.initializer_range / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers)));
-    mlp_ = register_module("mlp", std::make_shared<nn::GatedMlp>(config.hidden_size, config.intermediate_size, config.hidden_act,
-                                                                 config.mlp_bias, init, closing));
+    if (config.cross_attention.num_heads > 0) {
+      post_cross_attention_layernorm_ =
+          register_module("post_cross_attention_layernorm", nn::make_norm(config.norm, config.hidden_size, config.norm_eps));
+      cross_attn_ = register_module("cross_attn", std::make_shared<CrossAttention>(config));
+    }
+    if (!parallel_) {
+      post_attention_layernorm_ =
+          register_module("post_attention_layernorm", nn::make_norm(config.norm, config.hidden_size, config.norm_eps));
+    }
+    mlp_.register_with(*this, "mlp");
+    if (config.visual_expert) {
+      visual_mlp_ = std::make_shared<FeedForward>(config);
+      visual_mlp_->register_with(*this, "visual_mlp");
+    }
   }
 
-  at::Tensor forward(const at::Tensor& x, const Pass& pass, int64_t layer, const at::Tensor& wanted, const nn::AttentionLayout& layout) const {
-    const at::Tensor residual = wanted.defined() ? x.index_select(0, wanted) : x;
-    const at::Tensor mixed = residual + self_attn_->forward(input_layernorm_->forward(x), pass, layer, wanted, layout);
-    return mixed + mlp_->forward(post_attention_layernorm_->forward(mixed));
+  at::Tensor forward(const at::Tensor& x, const Pass& pass, int64_t layer, const Wanted& wanted) const {
+    const at::Tensor residual = wanted.rows.defined() ? x.index_select(0, wanted.rows) : x;
+    const at::Tensor normed = input_layernorm_->forward(x);
+    const at::Tensor attended = self_attn_->forward(normed, pass, layer, wanted);
+    if (parallel_) {
+      return residual + attended + mlp_.forward(wanted.rows.defined() ? normed.index_select(0, wanted.rows) : normed);
+    }
+    at::Tensor mixed = added(residual, attended);
+    if (cross_attn_) mixed = mixed + cross_attn_->forward(post_cross_attention_layernorm_->forward(mixed), pass, layer, wanted);
+    return added(mixed, feed_forward(post_attention_layernorm_->forward(mixed), pass, wanted));
   }
 
   Cost cost(int64_t rows, int64_t pairs, const Workload& work) const {
-    return input_layernorm_->cost(rows, work) + self_attn_->cost(rows, pairs, work) + post_attention_layernorm_->cost(rows, work) +
-           mlp_->cost(rows, work);
+    Cost total = input_layernorm_->cost(rows, work) + self_attn_->cost(rows, pairs, work) + mlp_.cost(rows, work);
+    if (post_attention_layernorm_) total += post_attention_layernorm_->cost(rows, work);
+    if (cross_attn_) total += post_cross_attention_layernorm_->cost(rows, work) + cross_attn_->cost(rows, work.memory_rows, work);
+    if (visual_mlp_) {  // each row goes through one of the two
+      const Cost other = visual_mlp_->cost(0, work);
+      total.parameters += other.parameters;
+      total.weight_bytes += other.weight_bytes;
+    }
+    return total;
   }
 
  private:
-  std::shared_ptr<nn::RmsNorm> input_layernorm_, post_attention_layernorm_;
+  at::Tensor added(const at::Tensor& x, const at::Tensor& branch) const {
+    return residual_scale_ == 1 ? x + branch : x + branch * residual_scale_;
+  }
+  at::Tensor feed_forward(const at::Tensor& x, const Pass& pass, const Wanted& wanted) const {
+    if (!pass.text_rows.defined()) return mlp_.forward(x);
+    if (wanted.rows.defined()) {
+      const at::Tensor is_visual = at::isin(wanted.rows, pass.inputs.visual_rows).unsqueeze(1);
+      return at::where(is_visual, visual_mlp_->forward(x), mlp_.forward(x));
+    }
+    return by_kind(
+        x, pass.text_rows, pass.inputs.visual_rows, [&](const at::Tensor& rows) { return mlp_.forward(rows); },
+        [&](const at::Tensor& rows) { return visual_mlp_->forward(rows); });
+  }
+
+  bool parallel_;
+  double residual_scale_;
+  std::shared_ptr<nn::Norm> input_layernorm_, post_cross_attention_layernorm_, post_attention_layernorm_;
   std::shared_ptr<SelfAttention> self_attn_;
-  std::shared_ptr<nn::GatedMlp> mlp_;
+  std::shared_ptr<CrossAttention> cross_attn_;  ///< null without
+  FeedForward mlp_;
+  std::shared_ptr<FeedForward> visual_mlp_;  ///< null without a visual expert
 };
 
 /// `model.*` of the checkpoints.
@@ -110,56 +143,96 @@ class Decoder::Body final : public nn::Module {
  public:
   explicit Body(const DecoderConfig& config) {
     embed_tokens = register_module("embed_tokens", std::make_shared<Embedding>(config));
+    if (config.learned_positions) embed_positions = register_module("embed_positions", std::make_shared<PositionTable>(config));
     auto layers = register_module("layers", std::make_shared<Holder>());
     for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
       blocks.push_back(layers->register_module(std::to_string(i), std::make_shared<Block>(config)));
     }
-    norm = register_module("norm", std::make_shared<nn::RmsNorm>(config.hidden_size, config.rms_norm_eps));
+    norm = register_module("norm", nn::make_norm(config.norm, config.hidden_size, config.norm_eps));
   }
   std::shared_ptr<Embedding> embed_tokens;
+  std::shared_ptr<PositionTable> embed_positions;  ///< null without
   std::vector<std::shared_ptr<Block>> blocks;
-  std::shared_ptr<nn::RmsNorm> norm;
+  std::shared_ptr<nn::Norm> norm;
 };
 
 Decoder::Decoder(const DecoderConfig& config) : config_(config) {
   model_ = register_module("model", std::make_shared<Body>(config));
   if (!config.tie_word_embeddings) {
-    lm_head_ = register_module("lm_head", std::make_shared<nn::Linear>(config.hidden_size, config.vocab_size, false,
-                                                                       nn::Init::normal(config.initializer_range)));
+    lm_head_ = register_module(
+        "lm_head", std::make_shared<nn::Linear>(config.hidden_size, config.vocab_size, config.head_bias, opening(config)));
   }
 }
 
-at::Tensor Decoder::embed(const at::Tensor& ids) const { return at::embedding(model_->embed_tokens->weight, ids); }
+at::Tensor Decoder::embed(const at::Tensor& ids) const {
+  const at::Tensor rows = at::embedding(model_->embed_tokens->weight, ids);
+  // The factor is rounded to the activations' type first, as Gemma's reference does.
+  return config_.embedding_scale == 1 ? rows : rows * at::scalar_tensor(config_.embedding_scale, rows.options());
+}
 
 at::Tensor Decoder::forward(const DecoderInputs& inputs, nn::RunContext& context) {
-  require(inputs.embeds.dim() == 2 && inputs.embeds.size(1) == config_.hidden_size && inputs.positions.numel() == inputs.embeds.size(0),
-          "decoder: embeddings {} and {} positions, expected T x {} and T", c10::str(inputs.embeds.sizes()), inputs.positions.numel(),
-          config_.hidden_size);
+  const int64_t length = inputs.embeds.size(0);
+  require(inputs.embeds.dim() == 2 && inputs.embeds.size(1) == config_.hidden_size && inputs.positions.size(-1) == length,
+          "decoder: embeddings {} and positions {}, expected T x {} and T", c10::str(inputs.embeds.sizes()),
+          c10::str(inputs.positions.sizes()), config_.hidden_size);
   const at::ScalarType angles = inputs.embeds.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   // The blocks of a checkpointed pass run again in the backward pass, so what they read is owned by the closures.
-  const auto kept = std::make_shared<const DecoderInputs>(inputs);
-  const auto pass = std::make_shared<const Pass>(Pass{*kept, nn::rope_table(inputs.positions, config_.head_dim, config_.rope_theta, angles)});
-  const nn::AttentionLayout last_layout = inputs.output_rows.defined() ? inputs.layout.restricted_to(inputs.output_rows) : nn::AttentionLayout();
+  const auto kept = std::make_shared<DecoderInputs>(inputs);
+  if (config_.sliding_window > 0) kept->layout = kept->layout.windowed(config_.sliding_window);
+  Pass shared{*kept, {}, {}, {}};
+  if (config_.rope.rotary_width > 0) shared.rope = nn::rope_table(inputs.positions, config_.rope, inputs.rope_length, angles);
+  if (config_.log_n_length > 0) {
+    const at::Tensor place = inputs.positions.to(angles) + 1;
+    const double limit = static_cast<double>(config_.log_n_length);
+    shared.query_scale = (at::log(at::clamp_min(place, limit)) / std::log(limit)).view({length, 1, 1});
+  }
+  if (config_.visual_expert && inputs.visual_rows.defined() && inputs.visual_rows.numel() > 0) {
+    at::Tensor is_text = at::ones({length}, inputs.visual_rows.options().dtype(at::kBool));
+    is_text.index_fill_(0, inputs.visual_rows, 0);
+    shared.text_rows = is_text.nonzero().flatten();
+  }
+  const auto pass = std::make_shared<const Pass>(std::move(shared));
+  const auto every = std::make_shared<const Wanted>(Wanted{{}, kept->layout, kept->memory_layout});
+  auto last = every;
+  if (inputs.output_rows.defined()) {
+    last = std::make_shared<const Wanted>(Wanted{inputs.output_rows, kept->layout.restricted_to(inputs.output_rows),
+                                                 kept->memory_layout.restricted_to(inputs.output_rows)});
+  }
   at::Tensor x = inputs.embeds;
+  if (model_->embed_positions) x = x + at::embedding(model_->embed_positions->weight, learned_places(inputs.positions));
   const size_t layers = model_->blocks.size();
   for (size_t i = 0; i < layers; ++i) {
-    const bool narrowed = i + 1 == layers && inputs.output_rows.defined();
     const auto& block = model_->blocks[i];
-    x = nn::run_block("language_model.model.layers." + std::to_string(i),
-                      [block, kept, pass, i, narrowed, last_layout](const at::Tensor& hidden) {
-                        return block->forward(hidden, *pass, static_cast<int64_t>(i), narrowed ? kept->output_rows : at::Tensor(),
-                                              narrowed ? last_layout : kept->layout);
-                      },
-                      x, context);
+    const auto wanted = i + 1 == layers ? last : every;
+    x = nn::run_block(
+        "language_model.model.layers." + std::to_string(i),
+        [block, kept, pass, i, wanted](const at::Tensor& hidden) {
+          return block->forward(hidden, *pass, static_cast<int64_t>(i), *wanted);
+        },
+        x, context);
   }
-  return model_->norm->forward(x);
+  x = model_->norm->forward(x);
+  return config_.logits_divisor == 1 ? x : x / config_.logits_divisor;
+}
+
+at::Tensor Decoder::learned_places(const at::Tensor& positions) const {
+  const int64_t largest = positions.numel() == 0 ? 0 : positions.max().item<int64_t>();
+  require(largest < config_.max_position_embeddings, "decoder: position {} is outside the table of {} learned positions", largest,
+          config_.max_position_embeddings);
+  return positions + config_.position_offset;
 }
 
 at::Tensor Decoder::head(const at::Tensor& hidden) const {
   return lm_head_ ? lm_head_->forward(hidden) : at::linear(hidden, model_->embed_tokens->weight);
 }
 
-const at::Tensor& Decoder::head_weight() const { return lm_head_ ? lm_head_->weight() : model_->embed_tokens->weight; }
+const at::Tensor& Decoder::head_weight() const {
+  return lm_head_ ? lm_head_->weight() : model_->embed_tokens->weight;
+}
+
+at::Tensor Decoder::head_bias() const {
+  return lm_head_ ? lm_head_->bias() : at::Tensor();
+}
 
 Cost Decoder::cost(const Workload& work) const {
   const int64_t rows = work.visual_tokens + work.text_tokens;
@@ -173,7 +246,7 @@ Cost Decoder::cost(const Workload& work) const {
 }
 
 Cost Decoder::head_cost(const Workload& work) const {
-  Cost cost = linear_cost(work.batch * work.logit_rows, config_.hidden_size, config_.vocab_size, false, work);
+  Cost cost = linear_cost(work.batch * work.logit_rows, config_.hidden_size, config_.vocab_size, config_.head_bias, work);
   if (!lm_head_) cost.parameters = 0;  // counted with the embedding
   return cost;
 }
@@ -181,6 +254,8 @@ Cost Decoder::head_cost(const Workload& work) const {
 Cost Decoder::embedding_cost(const Workload& work) const {
   Cost cost;
   cost.parameters = config_.vocab_size * config_.hidden_size;
+  if (config_.learned_positions)
+    cost.parameters += (config_.max_position_embeddings + config_.position_offset) * config_.hidden_size;
   cost.activation_bytes = static_cast<double>(work.batch * work.text_tokens * config_.hidden_size * work.activation_bytes) * 2;
   return cost;
 }

@@ -1,14 +1,26 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "ocelli/base/json.h"
 #include "ocelli/nn/activation.h"
+#include "ocelli/nn/norm.h"
+#include "ocelli/nn/rope.h"
 
 namespace ocelli::language {
 
-/// A decoder of the Llama family, by the keys of Hugging Face's `config.json`.
+/// Cross-attention of every block to a memory that does not grow (CogAgent's high-resolution map).
+struct CrossAttentionConfig {
+  int64_t memory_width = 0;  ///< of the memory's rows
+  int64_t num_heads = 0;
+  int64_t head_dim = 0;
+};
+
+/// A decoder. Families are settings of it; `model_type` says whose keys it is read from and written with.
 struct DecoderConfig {
+  std::string model_type = "llama";
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
@@ -17,20 +29,40 @@ struct DecoderConfig {
   int64_t num_key_value_heads = 0;
   int64_t head_dim = 0;
   int64_t max_position_embeddings = 2048;
+
+  nn::NormKind norm = nn::NormKind::kRms;
+  double norm_eps = 1e-6;
+  nn::RopeConfig rope;             ///< rotary_width 0: no rotary positions
+  int64_t position_offset = 0;     ///< learned positions: added to the position before the table is asked (OPT: 2)
+  bool learned_positions = false;  ///< a table of max_position_embeddings + position_offset rows
   nn::Activation hidden_act = nn::Activation::kSilu;
-  double rms_norm_eps = 1e-6;
-  double rope_theta = 10000.0;
-  bool tie_word_embeddings = false;
-  bool attention_bias = false;
+  bool gated_mlp = true;           ///< down(act(gate(x)) * up(x)), else fc2(act(fc1(x)))
+  bool parallel_residual = false;  ///< x + attention(norm(x)) + mlp(norm(x)), one norm a block (Phi)
+  bool qkv_bias = false;
+  bool output_bias = false;  ///< of the attention's closing projection
   bool mlp_bias = false;
+  bool head_bias = false;
+  bool query_key_norm = false;  ///< RMS norm of each head's query and key before rotation (Qwen3)
+  double query_scale = 0;       ///< of the scores; 0: 1 / sqrt(head_dim)
+  int64_t sliding_window = 0;   ///< keys a row sees at most, itself included; 0: all
+  /// Beyond this length a query is multiplied by log(position + 1) / log(length) (first Qwen); 0: never.
+  int64_t log_n_length = 0;
+  double embedding_scale = 1;  ///< text embeddings times this (MiniCPM 12, Gemma sqrt(D))
+  double residual_scale = 1;   ///< each branch times this before it is added (MiniCPM)
+  double logits_divisor = 1;   ///< final hidden states divided by this before the head (MiniCPM)
+  bool tie_word_embeddings = false;
+  bool visual_expert = false;            ///< rows of visual tokens have projections and MLP of their own (CogVLM)
+  CrossAttentionConfig cross_attention;  ///< num_heads 0: none
+
   double initializer_range = 0.02;
   /// -1 when the config names none.
   int64_t bos_token_id = -1;
   std::vector<int64_t> eos_token_ids;
 
-  /// `config` has `model_type` llama. Throws Error naming key, value and what would be right: also for scaled rotary
-  /// embeddings, which this decoder does not have.
+  /// Reads the keys of that `model_type`'s transformers configuration: the list is in decoder_families.cpp. Throws Error
+  /// naming key, value and what would be right, also for a variant this decoder does not have.
   static DecoderConfig from_json(const JsonView& config);
+  /// What from_json() reads back; for a `model_type` transformers knows, what transformers reads.
   Json to_json() const;
 };
 

@@ -26,7 +26,8 @@ DecoderConfig tiny(bool tied = false) {
   config.num_key_value_heads = 2;
   config.head_dim = 8;
   config.tie_word_embeddings = tied;
-  config.attention_bias = config.mlp_bias = tied;
+  config.rope.rotary_width = 8;
+  config.qkv_bias = config.output_bias = config.mlp_bias = tied;
   return config;
 }
 
@@ -241,7 +242,7 @@ TEST(Decoder, TiedHeadIsTheEmbeddingTable) {
 TEST(Decoder, NamesInputsThatDoNotFit) {
   const auto decoder = made();
   DecoderInputs inputs = causal(normal({4, 23}, at::kDouble, 1));
-  EXPECT_EQ(error_of([&] { run(*decoder, inputs); }), "decoder: embeddings [4, 23] and 4 positions, expected T x 24 and T");
+  EXPECT_EQ(error_of([&] { run(*decoder, inputs); }), "decoder: embeddings [4, 23] and positions [4], expected T x 24 and T");
 }
 
 TEST(Decoder, CostCountsItsParametersAndCache) {

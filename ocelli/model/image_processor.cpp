@@ -1,7 +1,10 @@
 #include "ocelli/model/image_processor.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
+
+#include "ocelli/image/tile_views.h"
 
 namespace ocelli::model {
 namespace {
@@ -37,21 +40,39 @@ std::pair<int64_t, int64_t> height_width(const JsonView& config, std::string_vie
 
 }  // namespace
 
+std::vector<image::Size> canvases_from(const Json& pinpoints, const std::string& path, image::PairOrder order) {
+  std::vector<std::pair<int64_t, int64_t>> pairs;
+  for (const Json& pair : pinpoints) {
+    require(pair.is_array() && pair.size() == 2 && pair[0].is_number_integer() && pair[1].is_number_integer(),
+            "{}: image_grid_pinpoints holds {}, expected pairs of numbers", path, pair.dump());
+    pairs.emplace_back(pair[0].get<int64_t>(), pair[1].get<int64_t>());
+    for (const int64_t side : {pairs.back().first, pairs.back().second}) {
+      require(side >= 1 && side <= kLargestSide, "{}: image_grid_pinpoints holds a side of {}, expected 1 to {}", path, side,
+              kLargestSide);
+    }
+  }
+  require(!pairs.empty() && pairs.size() <= 4096, "{}: image_grid_pinpoints has {} pairs, expected 1 to 4096", path,
+          pairs.size());
+  return image::canvases_of(pairs, order);
+}
+
 ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   ImageProcessor out;
   const std::string type = config.string("image_processor_type", "CLIPImageProcessor");
   const bool ours = type == "OcelliImageProcessor";
-  const bool clip = type.starts_with("CLIPImageProcessor") || type.starts_with("LlavaImageProcessor");
-  const bool siglip = type.starts_with("SiglipImageProcessor") || type.starts_with("ViTImageProcessor");
-  require(ours || clip || siglip,
-          "{}.image_processor_type is \"{}\"; known are CLIPImageProcessor, LlavaImageProcessor, SiglipImageProcessor, "
-          "ViTImageProcessor, "
-          "OcelliImageProcessor",
+  const bool next = type.starts_with("LlavaNextImageProcessor");
+  const bool clip = next || type.starts_with("CLIPImageProcessor") || type.starts_with("LlavaImageProcessor") ||
+                    type.starts_with("CLIPFeatureExtractor");
+  const bool siglip = type.starts_with("SiglipImageProcessor");
+  const bool vit = type.starts_with("ViTImageProcessor");
+  require(ours || clip || siglip || vit,
+          "{}.image_processor_type is \"{}\"; known are CLIPImageProcessor, LlavaImageProcessor, LlavaNextImageProcessor, "
+          "SiglipImageProcessor, ViTImageProcessor, OcelliImageProcessor",
           config.path(), type);
   for (const char* key : {"do_resize", "do_rescale", "do_normalize"}) {
     require(config.boolean(key, true), "{}.{} is false; a tower needs pictures of one size and range", config.path(), key);
   }
-  const int64_t resample = config.integer("resample", clip || ours ? 3 : 2);
+  const int64_t resample = config.integer("resample", vit ? 2 : 3);
   bool known = false;
   for (const auto& [number, filter] : kFilters) {
     if (number != resample) continue;
@@ -64,7 +85,7 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   if (clip) {
     const bool shortest = !config.has("size") || config.value()["size"].is_number() || config.object("size").has("shortest_edge");
     out.shape = shortest ? Shape::kShortestEdge : Shape::kSquash;
-    if (config.boolean("do_pad", false)) out.shape = Shape::kPad;
+    if (!next && config.boolean("do_pad", false)) out.shape = Shape::kPad;
     if (config.boolean("do_center_crop", true)) {
       if (config.has("crop_size")) std::tie(out.height, out.width) = height_width(config, "crop_size");
       require(out.shape == Shape::kShortestEdge || (out.height == out.size && out.width == out.size),
@@ -74,7 +95,14 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
     out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
     out.std = {0.26862954F, 0.26130258F, 0.27577711F};
   }
-  out.rescale_factor = static_cast<float>(config.number("rescale_factor", 1.0 / 255.0));
+  if (next) {
+    require(config.has("image_grid_pinpoints") && config.value()["image_grid_pinpoints"].is_array(),
+            "{}.image_grid_pinpoints is missing: the canvases a picture may be cut into", config.path());
+    out.cut = Cut::kAnyRes;
+    out.anyres.tile_side = out.height;
+    out.anyres.canvases = canvases_from(config.value()["image_grid_pinpoints"], config.path(), image::PairOrder::kHeightWidth);
+  }
+  out.rescale_factor = config.number("rescale_factor", 1.0 / 255.0);
   out.mean = three(config, "image_mean", out.mean);
   out.std = three(config, "image_std", out.std);
   for (const float deviation : out.std)
@@ -93,13 +121,23 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
 }
 
 Json ImageProcessor::to_json() const {
-  Json json = {{"do_convert_rgb", true},        {"do_resize", true},  {"do_rescale", true}, {"do_normalize", true},
-               {"rescale_factor", 1.0 / 255.0}, {"image_mean", mean}, {"image_std", std}};
-  if (rescale_factor != 1.0F / 255.0F) json["rescale_factor"] = rescale_factor;
+  Json json = {{"do_convert_rgb", true}, {"do_resize", true},  {"do_rescale", true},
+               {"do_normalize", true},   {"image_mean", mean}, {"image_std", std}};
+  json["rescale_factor"] = rescale_factor;
   for (const auto& [number, value] : kFilters) {
     if (value == filter) json["resample"] = number;
   }
   const bool published = !decode.apply_orientation;
+  if (published && cut == Cut::kAnyRes) {
+    json["image_processor_type"] = "LlavaNextImageProcessor";
+    json["size"] = {{"shortest_edge", size}};
+    json["do_center_crop"] = true;
+    json["do_pad"] = true;
+    json["crop_size"] = {{"height", height}, {"width", width}};
+    json["image_grid_pinpoints"] = Json::array();
+    for (const image::Size& canvas : anyres.canvases) json["image_grid_pinpoints"].push_back({canvas.height, canvas.width});
+    return json;
+  }
   if (shape == Shape::kShortestEdge) {
     json["image_processor_type"] = "CLIPImageProcessor";
     json["size"] = {{"shortest_edge", size}};
@@ -122,50 +160,101 @@ Json ImageProcessor::to_json() const {
   return json;
 }
 
-image::Tiling ImageProcessor::tiling(int64_t, int64_t) const {
-  return {.tile_height = height, .tile_width = width};
-}
-
-PixelTiles ImageProcessor::process(const image::Image& picture) const {
-  image::Image shaped;
-  const image::Image* result = &shaped;
-  switch (shape) {
-    case Shape::kSquash:
-      if (picture.width == width && picture.height == height) {
-        result = &picture;
-      } else {
-        shaped = image::resize(picture, width, height, filter);
-      }
+image::Tiling ImageProcessor::tiling(int64_t picture_width, int64_t picture_height) const {
+  const image::Size picture{picture_height, picture_width};
+  image::Tiling one;
+  one.tile_height = height;
+  one.tile_width = width;
+  switch (cut) {
+    case Cut::kNone:
       break;
-    case Shape::kPad: {
-      const int64_t side = std::max(picture.width, picture.height);
-      std::array<uint8_t, 3> colour{};
-      for (size_t c = 0; c < 3; ++c) colour[c] = static_cast<uint8_t>(mean[c] * 255.0F);
-      const image::Image square =
-          image::pad(picture, side, side, (side - picture.width) / 2, (side - picture.height) / 2, colour);
-      shaped = image::resize(square, width, height, filter);
-      break;
-    }
-    case Shape::kShortestEdge: {
-      const int64_t shorter = std::min(picture.width, picture.height), longer = std::max(picture.width, picture.height);
-      const int64_t other =
-          static_cast<int64_t>(static_cast<double>(size) * static_cast<double>(longer) / static_cast<double>(shorter));
-      require(other <= 64 * kLargestSide, "picture {} x {}: its longer side would be {} pixels after resizing", picture.width,
-              picture.height, other);
-      const int64_t new_width = picture.width <= picture.height ? size : other;
-      const int64_t new_height = picture.width <= picture.height ? other : size;
-      shaped = image::resize(picture, new_width, new_height, filter);
-      // Half a pixel goes as in transformers' center_crop: the offset is rounded down.
-      const int64_t left = (new_width - width) >= 0 ? (new_width - width) / 2 : -((width - new_width + 1) / 2);
-      const int64_t top = (new_height - height) >= 0 ? (new_height - height) / 2 : -((height - new_height + 1) / 2);
-      shaped = image::crop(shaped, left, top, width, height);
+    case Cut::kAnyRes:
+      return image::anyres(anyres, picture);
+    case Cut::kInternVl:
+      return image::internvl_tiles(internvl, picture);
+    case Cut::kUhd:
+      return image::uhd_slices(uhd, picture);
+    case Cut::kIdefics3:
+      return image::idefics3_tiles(idefics3, picture);
+    case Cut::kSmart: {
+      const image::Size size_of_view = image::smart_resize(smart, picture);
+      one.tile_height = size_of_view.height;
+      one.tile_width = size_of_view.width;
       break;
     }
   }
+  one.picture_height = picture_height;
+  one.picture_width = picture_width;
+  return one;
+}
+
+image::Image ImageProcessor::shaped(const image::Image& picture) const {
+  std::array<uint8_t, 3> colour{};
+  for (size_t c = 0; c < 3; ++c) colour[c] = pad_colour ? (*pad_colour)[c] : static_cast<uint8_t>(mean[c] * 255.0F);
+  switch (shape) {
+    case Shape::kSquash:
+      return image::resize(picture, width, height, filter);
+    case Shape::kPad: {
+      require(width == height, "image processor: a padded picture is square, but {} x {} is asked for", width, height);
+      return image::pad_square(picture, width, colour, filter);
+    }
+    case Shape::kLongestPad: {
+      const image::Size fitted = image::longest_side({picture.height, picture.width}, size, min_side, longest_side);
+      return image::centred(image::resize(picture, fitted.width, fitted.height, filter), {height, width}, colour);
+    }
+    case Shape::kShortestEdge: {
+      const int64_t shorter = std::min(picture.width, picture.height), longer = std::max(picture.width, picture.height);
+      const double exact = static_cast<double>(size) * static_cast<double>(longer) / static_cast<double>(shorter);
+      require(exact * static_cast<double>(size) <= static_cast<double>(image::kMaxViewPixels),
+              "picture {} x {}: its longer side would be {:.0f} pixels after resizing", picture.width, picture.height, exact);
+      const int64_t other = static_cast<int64_t>(exact);
+      const int64_t new_width = picture.width <= picture.height ? size : other;
+      const int64_t new_height = picture.width <= picture.height ? other : size;
+      // Half a pixel goes as in transformers' center_crop: the offset is rounded down.
+      const int64_t left = (new_width - width) >= 0 ? (new_width - width) / 2 : -((width - new_width + 1) / 2);
+      const int64_t top = (new_height - height) >= 0 ? (new_height - height) / 2 : -((height - new_height + 1) / 2);
+      return image::crop(image::resize(picture, new_width, new_height, filter), left, top, width, height);
+    }
+  }
+  fail("image processor: unknown shape");
+}
+
+PixelTiles ImageProcessor::process(const image::Image& picture) const {
   PixelTiles out;
   out.tiling = tiling(picture.width, picture.height);
-  out.pixels.resize(static_cast<size_t>(3 * width * height));
-  image::normalize(*result, mean, std, rescale_factor, out.pixels);
+  std::vector<image::Image> views;
+  const bool as_it_is = cut == Cut::kNone && shape == Shape::kSquash && picture.width == width && picture.height == height;
+  switch (cut) {
+    case Cut::kNone:
+      if (!as_it_is) views.push_back(shaped(picture));
+      break;
+    case Cut::kAnyRes:
+      views = image::anyres_views(picture, out.tiling, filter);
+      break;
+    case Cut::kIdefics3:
+      views = image::idefics3_views(picture, idefics3, out.tiling, filter);
+      break;
+    case Cut::kInternVl:
+    case Cut::kUhd:
+    case Cut::kSmart:
+      views = image::stretched_views(picture, out.tiling, filter);
+      break;
+  }
+  const std::span<const image::Image> all = as_it_is ? std::span(&picture, 1) : std::span<const image::Image>(views);
+  size_t numbers = 0;
+  for (const image::Image& view : all) numbers += view.pixels.size();
+  out.pixels.resize(numbers);
+  size_t done = 0;
+  for (const image::Image& view : all) {
+    image::normalize(view, mean, std, rescale_factor, std::span(out.pixels).subspan(done, view.pixels.size()));
+    done += view.pixels.size();
+  }
+  if (aux) {
+    PixelTiles second = aux->process(picture);
+    out.aux = std::move(second.pixels);
+    out.aux_height = second.tiling.tile_height;
+    out.aux_width = second.tiling.tile_width;
+  }
   return out;
 }
 

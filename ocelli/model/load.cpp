@@ -9,7 +9,7 @@
 #include "ocelli/base/error.h"
 #include "ocelli/base/file.h"
 #include "ocelli/base/tensor_file.h"
-#include "ocelli/model/hf/names.h"
+#include "ocelli/model/hf/family.h"
 #include "ocelli/nn/tensor_io.h"
 
 namespace ocelli::model {
@@ -25,10 +25,10 @@ std::string shown(const std::vector<std::string>& names) {
 }
 
 /// An embedding or head with fewer rows than the model declares: tokens were added.
-bool grows(const std::string& name, const RawTensor& raw, const nn::Parameter& parameter) {
+bool grows(const std::string& name, const std::vector<int64_t>& shape, const nn::Parameter& parameter) {
   const bool by_token = name.ends_with("embed_tokens.weight") || name.ends_with("lm_head.weight");
-  return by_token && raw.shape.size() == 2 && parameter.shape.size() == 2 && raw.shape[1] == parameter.shape[1] &&
-         raw.shape[0] < parameter.shape[0] && raw.shape[0] > 0;
+  return by_token && shape.size() == 2 && parameter.shape.size() == 2 && shape[1] == parameter.shape[1] &&
+         shape[0] < parameter.shape[0] && shape[0] > 0;
 }
 
 /// New rows start as the mean of the others.
@@ -37,39 +37,84 @@ at::Tensor grown(const at::Tensor& rows, int64_t count) {
   return at::cat({rows, mean.expand({count - rows.size(0), rows.size(1)})});
 }
 
-/// Fills what starts with `prefix`; throws with every fault named.
-void fill_from(Model& model, std::string_view prefix, const TensorFile& file, const LoadOptions& options) {
-  std::map<std::string, const RawTensor*> available;
-  for (const auto& [published, raw] : file.tensors()) {
-    const auto name = hf::our_name(published);
-    if (name && name->starts_with(prefix)) available.emplace(*name, &raw);
+/// Weights and the names they have.
+struct WeightSource {
+  std::shared_ptr<const TensorFile> file;
+  hf::NameMap names;
+};
+
+/// One of our tensors as it lies in a file.
+struct Stored {
+  const WeightSource* source;
+  std::string published;
+  const RawTensor* raw;
+  hf::NameMap::Match match;
+  size_t part;
+
+  /// Shape once it is ours; touches no byte.
+  std::vector<int64_t> shape() const {
+    const at::Tensor empty = at::empty(raw->shape, at::TensorOptions().dtype(nn::to_torch(raw->dtype)).device(at::kMeta));
+    return hf::apply(*match.row, empty).at(part).sizes().vec();
   }
-  std::vector<std::string> missing, wrong;
+  /// A view of the mapped bytes where the transform allows it.
+  at::Tensor tensor() const { return hf::apply(*match.row, nn::mapped_tensor(*raw, source->file->owner())).at(part); }
+};
+
+/// Fills what starts with `prefix` from the sources, the first that has it; throws with every fault named.
+void fill_from(Model& model, std::string_view prefix, const std::vector<WeightSource>& sources, const LoadOptions& options) {
+  std::map<std::string, Stored> available;
+  std::vector<std::string> missing, wrong, extra;
+  for (const WeightSource& source : sources) {
+    for (const auto& [published, raw] : source.file->tensors()) {
+      const auto match = source.names.match(published);
+      if (!match) {
+        if (prefix.empty()) extra.push_back(published);
+        continue;
+      }
+      for (size_t part = 0; part < match->ours.size(); ++part) {
+        if (match->row->transform == hf::Transform::kIgnore || !match->ours[part].starts_with(prefix)) continue;
+        available.try_emplace(match->ours[part], Stored{&source, published, &raw, *match, part});
+      }
+    }
+  }
+  const auto may_be_absent = [&](const std::string& name) {
+    // A tower whose features are taken before its closing norm needs no such norm.
+    return (name.starts_with("vision_tower.post_layernorm.") && !model.config().vision->apply_post_layernorm) ||
+           (name.starts_with("aux_tower.post_layernorm.") && !model.config().aux_vision->apply_post_layernorm);
+  };
   // First look, then touch: a folder that doesn't fit is refused before anything is copied.
+  std::map<std::string, bool> declared;
   nn::for_each_parameter(model, [&](const std::string& name, const nn::Parameter& parameter) {
+    declared[name] = true;
     if (!name.starts_with(prefix)) return;
     const auto found = available.find(name);
     if (found == available.end()) {
-      // A tower whose features are taken before its closing norm needs no such norm.
-      if (name.find(".post_layernorm.") != std::string::npos && !model.config().vision->apply_post_layernorm) return;
-      missing.push_back(fmt::format("{} [{}]", name, fmt::join(parameter.shape, ", ")));
-    } else if (found->second->shape != parameter.shape && !(options.trainable && grows(name, *found->second, parameter))) {
-      wrong.push_back(fmt::format("{} is [{}], expected [{}]", name, fmt::join(found->second->shape, ", "),
-                                  fmt::join(parameter.shape, ", ")));
+      if (!may_be_absent(name)) missing.push_back(fmt::format("{} [{}]", name, fmt::join(parameter.shape, ", ")));
+      return;
+    }
+    std::vector<int64_t> shape;
+    try {
+      shape = found->second.shape();
+    } catch (const Error& error) {
+      wrong.emplace_back(error.what());
+      return;
+    }
+    if (shape != parameter.shape && !(options.trainable && grows(name, shape, parameter))) {
+      const std::string in_file =
+          found->second.published == name ? "" : fmt::format(" (in the file {})", found->second.published);
+      wrong.push_back(
+          fmt::format("{}{} is [{}], expected [{}]", name, in_file, fmt::join(shape, ", "), fmt::join(parameter.shape, ", ")));
     }
   });
-  std::vector<std::string> extra;
-  std::map<std::string, bool> declared;
-  nn::for_each_parameter(model, [&](const std::string& name, const nn::Parameter&) { declared[name] = true; });
-  for (const auto& [name, raw] : available) {
+  for (const auto& [name, stored] : available) {
     const bool tied_head = name == "language_model.lm_head.weight" && model.config().decoder.tie_word_embeddings;
-    if (!declared.contains(name) && !tied_head) extra.push_back(name);
+    if (!declared.contains(name) && !tied_head) extra.push_back(stored.published);
   }
   std::string faults;
   if (!missing.empty()) faults += fmt::format("\n{} weights are missing:{}", missing.size(), shown(missing));
   if (!wrong.empty()) faults += fmt::format("\n{} weights have another shape:{}", wrong.size(), shown(wrong));
   if (!extra.empty()) faults += fmt::format("\n{} weights are unknown:{}", extra.size(), shown(extra));
-  require(faults.empty(), "{}: its weights do not fit its config.json{}", file.path().string(), faults);
+  require(faults.empty(), "{}: its weights do not fit its config.json{}", sources.front().file->path().string(), faults);
 
   nn::for_each_parameter(model, [&](const std::string& name, const nn::Parameter& parameter) {
     if (!name.starts_with(prefix)) return;
@@ -79,15 +124,27 @@ void fill_from(Model& model, std::string_view prefix, const TensorFile& file, co
       nn::fill(name, parameter, at::zeros(parameter.shape, wanted));
       return;
     }
-    const at::Tensor mapped = nn::mapped_tensor(*found->second, file.owner());
-    if (found->second->shape != parameter.shape) {
+    const at::Tensor mapped = found->second.tensor();
+    if (mapped.sizes() != at::IntArrayRef(parameter.shape)) {
       nn::fill(name, parameter, grown(mapped.to(wanted), parameter.shape[0]));
       return;
     }
     // A buffer is written in training, so it is never mapped.
-    const bool stays_mapped = !options.trainable && !parameter.buffer && mapped.scalar_type() == wanted;
-    nn::fill(name, parameter, stays_mapped ? mapped : mapped.to(wanted, false, true));
+    const bool stays_mapped = !options.trainable && !parameter.buffer && mapped.scalar_type() == wanted && mapped.is_contiguous();
+    nn::fill(name, parameter, stays_mapped ? mapped : mapped.to(wanted, false, true).contiguous());
   });
+}
+
+/// The names of a folder that holds a part, whatever model it comes from.
+hf::NameMap names_of_part(const std::filesystem::path& folder, const ModelConfig& config) {
+  if (std::filesystem::exists(folder / "config.json")) {
+    const Json json = read_json(folder / "config.json");
+    const JsonView view(json, (folder / "config.json").string());
+    for (const hf::Family& family : hf::families()) {
+      if (family.matches(view)) return family.names(ModelConfig::load(folder));
+    }
+  }
+  return hf::find_family("llava")->names(config);
 }
 
 std::filesystem::path cache_folder() {
@@ -121,34 +178,53 @@ std::filesystem::path resolve_model(const std::string& path_or_name) {
 
 std::shared_ptr<Model> load_model(const std::filesystem::path& folder, const LoadOptions& options) {
   auto model = std::make_shared<Model>(ModelConfig::load(folder));
-  fill_from(*model, "", *open_model_weights(folder), options);
+  const ModelConfig& config = model->config();
+  std::vector<WeightSource> sources;
+  sources.push_back({open_model_weights(folder), hf::find_family(config.family)->names(config)});
+  if (!config.vision_folder.empty()) {
+    hf::NameMap tower;
+    tower.add(hf::find_family("llava")->names(config), "", "");
+    sources.push_back({open_model_weights(config.vision_folder), std::move(tower)});
+  }
+  fill_from(*model, "", sources, options);
   return model;
 }
 
 void load_part(Model& model, std::string_view prefix, const std::filesystem::path& folder, const LoadOptions& options) {
-  fill_from(model, prefix, *open_model_weights(folder), options);
+  std::vector<WeightSource> sources;
+  sources.push_back({open_model_weights(folder), names_of_part(folder, model.config())});
+  fill_from(model, prefix, sources, options);
 }
 
 void save_model(const Model& model, const std::filesystem::path& folder, const Replacement& replacement) {
   make_directories(folder);
-  std::map<std::string, RawTensor, std::less<>> tensors;
-  std::vector<at::Tensor> held;
+  const hf::NameMap names = hf::find_family(model.config().written_family())->names(model.config());
+  std::map<std::string, at::Tensor> ours;
   nn::for_each_parameter(model, [&](const std::string& name, const nn::Parameter& parameter) {
     const at::Tensor other = replacement && !parameter.buffer ? replacement(name) : at::Tensor();
-    held.push_back((other.defined() ? other : parameter.tensor).detach().to(at::kCPU).contiguous());
-    tensors.emplace(name, nn::raw_view(held.back()));
+    ours.emplace(name, (other.defined() ? other : parameter.tensor).detach().to(at::kCPU).contiguous());
   });
-  if (!model.has_pictures()) {
-    std::map<std::string, RawTensor, std::less<>> renamed;
-    for (const auto& [name, raw] : tensors) renamed.emplace(name.substr(std::string_view("language_model.").size()), raw);
-    tensors = std::move(renamed);
+  std::map<std::string, at::Tensor> published;
+  for (const auto& [name, tensor] : ours) {
+    const auto written = names.written(name);
+    require(written.has_value(), "weight {} has no name in the layout \"{}\"", name, model.config().written_family());
+    if (published.contains(written->published)) continue;  // another part of it came first
+    std::vector<at::Tensor> parts;
+    for (const std::string& part : written->ours) {
+      const auto found = ours.find(part);
+      require(found != ours.end(), "weight {} is written together with {}, which the model has not", name, part);
+      parts.push_back(found->second);
+    }
+    published.emplace(written->published, hf::undo(*written->row, parts).contiguous());
   }
-  write_model_weights(folder, tensors);
+  std::map<std::string, RawTensor, std::less<>> tensors;
   Json config = model.config().to_json();
-  for (const at::Tensor& tensor : held) {
+  for (const auto& [name, tensor] : published) {
+    tensors.emplace(name, nn::raw_view(tensor));
     if (tensor.scalar_type() == at::kBFloat16) config["dtype"] = "bfloat16";
     if (tensor.scalar_type() == at::kHalf) config["dtype"] = "float16";
   }
+  write_model_weights(folder, tensors);
   write_file_atomic(folder / "config.json", config.dump(2) + "\n");
   Json generation = {{"_from_model_config", true}};
   if (model.config().bos_token_id >= 0) generation["bos_token_id"] = model.config().bos_token_id;

@@ -9,52 +9,110 @@ namespace ocelli::model {
 Model::Model(const ModelConfig& config) : config_(config) {
   if (config.vision) {
     vision_tower_ = register_module("vision_tower", vision::make_vision_tower(*config.vision));
+    if (config.aux_vision) aux_tower_ = register_module("aux_tower", vision::make_vision_tower(*config.aux_vision));
     connector_ = register_module("multi_modal_projector", connector::make_connector(*config.connector));
+    connector::ArrangeConfig arrange = config.arrange;
+    arrange.width = config.decoder.hidden_size;
+    arrange_ = register_module("arrange", std::make_shared<connector::Arrange>(arrange));
   }
   language_model_ = register_module("language_model", std::make_shared<language::Decoder>(config.decoder));
 }
 
-nn::VisualFeatures Model::features(const at::Tensor& pixel_values, nn::RunContext& context) {
+nn::VisualFeatures Model::features(const at::Tensor& views, nn::RunContext& context) {
   require(has_pictures(), "model: it has no vision tower, but pictures were given");
-  return vision_tower_->forward(pixel_values, context);
+  return vision_tower_->forward(views, context);
 }
 
-connector::VisualTokens Model::visual_tokens(const at::Tensor& pixel_values, std::span<const image::Tiling> pictures,
-                                             nn::RunContext& context) {
-  const at::Tensor tokens = connector_->forward(features(pixel_values, context), {context});
-  if (context.observe) context.observe("multi_modal_projector", tokens);
-  return connector::arrange_tiles(tokens, pictures);
+Seen Model::see(const Pixels& pixels, std::span<const image::Tiling> pictures, nn::RunContext& context,
+                const at::Tensor& instruction_ids) {
+  require(has_pictures(), "model: it has no vision tower, but pictures were given");
+  Seen seen;
+  nn::VisualFeatures& aux = seen.aux;
+  if (aux_tower_) {
+    require(pixels.aux.defined(), "model: its second tower has no pixels");
+    aux = aux_tower_->forward(pixels.aux, context);
+  }
+  const bool to_memory = config_.decoder.cross_attention.num_heads > 0;
+  std::vector<at::Tensor> views;
+  std::vector<image::Grid> grids;
+  for (const at::Tensor& batch : pixels.batches) {
+    const nn::VisualFeatures maps = features(batch, context);
+    const at::Tensor tokens = connector_->forward(
+        maps, {.run = context, .aux = aux.maps.defined() && !to_memory ? &aux : nullptr, .instruction_ids = instruction_ids});
+    for (int64_t i = 0; i < tokens.size(0); ++i) {
+      views.push_back(tokens.select(0, i));
+      grids.push_back(connector_->token_grid(maps.grid));
+    }
+    seen.features.push_back(maps);
+  }
+  connector::VisualTokens joined = arrange_->forward(views, grids, pictures);
+  seen.tokens = joined.tokens;
+  seen.per_picture = std::move(joined.per_picture);
+  if (to_memory && aux.maps.defined()) seen.memory = aux.maps.flatten(0, 1);
+  if (context.observe) context.observe("multi_modal_projector", seen.tokens);
+  return seen;
 }
 
 at::Tensor Model::embed(const at::Tensor& input_ids, const at::Tensor& visual_rows, const at::Tensor& visual) {
-  const at::Tensor text = language_model_->embed(input_ids);
+  const bool sees = visual_rows.defined() && visual_rows.numel() > 0;
+  // A placeholder may lie outside the vocabulary; its row is overwritten.
+  const at::Tensor text = language_model_->embed(sees ? input_ids.index_fill(0, visual_rows, 0) : input_ids);
   if (!visual.defined() || visual.size(0) == 0) {
-    require(!visual_rows.defined() || visual_rows.numel() == 0,
-            "model: {} placeholders stand in the text, but no pictures were given", visual_rows.numel());
+    require(!sees, "model: {} placeholders stand in the text, but no pictures were given", visual_rows.numel());
     return text;
   }
-  require(visual_rows.defined() && visual_rows.numel() == visual.size(0),
-          "model: the text has {} placeholders for {} visual tokens", visual_rows.defined() ? visual_rows.numel() : 0,
-          visual.size(0));
-  return text.index_copy(0, visual_rows, visual.to(text.scalar_type()));
+  require(sees && visual_rows.numel() == visual.size(0), "model: the text has {} placeholders for {} visual tokens",
+          visual_rows.defined() ? visual_rows.numel() : 0, visual.size(0));
+  const at::Tensor scaled =
+      config_.visual_scale == 1 ? visual : visual * at::scalar_tensor(config_.visual_scale, visual.options());
+  return text.index_copy(0, visual_rows, scaled.to(text.scalar_type()));
+}
+
+language::DecoderInputs Model::decoder_inputs(const ModelInputs& inputs, const Seen& seen) {
+  language::DecoderInputs out;
+  out.embeds = embed(inputs.input_ids, inputs.visual_rows, seen.tokens);
+  out.positions = inputs.positions;
+  out.visual_rows = inputs.expert_rows;
+  out.layout = inputs.layout;
+  out.memory = seen.memory;
+  out.memory_layout = inputs.memory_layout;
+  out.output_rows = inputs.output_rows;
+  return out;
 }
 
 at::Tensor Model::forward(const ModelInputs& inputs, nn::RunContext& context) {
-  at::Tensor visual;
-  if (inputs.pixel_values.defined()) visual = visual_tokens(inputs.pixel_values, inputs.pictures, context).tokens;
-  language::DecoderInputs decoder_inputs;
-  decoder_inputs.embeds = embed(inputs.input_ids, inputs.visual_rows, visual);
-  decoder_inputs.positions = inputs.positions;
-  decoder_inputs.layout = inputs.layout;
-  decoder_inputs.output_rows = inputs.output_rows;
-  return language_model_->forward(decoder_inputs, context);
+  Seen seen;
+  if (!inputs.pixels.empty()) seen = see(inputs.pixels, inputs.pictures, context, inputs.instruction_ids);
+  return language_model_->forward(decoder_inputs(inputs, seen), context);
 }
 
 int64_t Model::num_tokens(const image::Tiling& tiling) const {
   require(has_pictures(), "model: it has no vision tower, but pictures were given");
-  const image::Grid grid = vision_tower_->grid(tiling.tile_height, tiling.tile_width);
-  const bool class_row = config_.vision->class_embedding && config_.vision->keep_class_token;
-  return tiling.count() * (connector_->num_tokens(grid) + (class_row ? 1 : 0));
+  const bool class_row = config_.vision->class_embedding && config_.vision->keep_class_token && connector_->keeps_rows();
+  std::vector<int64_t> tokens;
+  image::Grid tile;
+  for (int64_t i = 0; i < tiling.count(); ++i) {
+    const image::Size size = tiling.view_size(i);
+    const image::Grid grid = vision_tower_->grid(size.height, size.width);
+    tokens.push_back(connector_->num_tokens(grid) + (class_row ? 1 : 0));
+    if (size.height == tiling.tile_height && size.width == tiling.tile_width) tile = connector_->token_grid(grid);
+  }
+  return arrange_->num_tokens(tiling, tokens, tile);
+}
+
+std::vector<image::Grid> Model::token_grids(std::span<const PixelTiles> pictures) const {
+  std::vector<image::Grid> grids;
+  if (config_.positions != PositionRule::kMrope) return grids;
+  for (const PixelTiles& picture : pictures) {
+    const image::Size size = picture.tiling.view_size(0);
+    grids.push_back(connector_->token_grid(vision_tower_->grid(size.height, size.width)));
+  }
+  return grids;
+}
+
+int64_t Model::memory_rows() const {
+  if (!aux_tower_ || config_.decoder.cross_attention.num_heads == 0) return 0;
+  return aux_tower_->grid(config_.aux_vision->image_size, config_.aux_vision->image_size).count();
 }
 
 Ledger Model::cost(Workload work) const {
@@ -65,13 +123,25 @@ Ledger Model::cost(Workload work) const {
     int64_t tokens = 0;
     for (const auto& [height, width] : work.tiles) {
       const Cost tile = connector_->cost(vision_tower_->grid(height, width), work.batch, work);
-      const int64_t parameters = tile.parameters;
+      const auto [parameters, weights] = std::pair{tile.parameters, tile.weight_bytes};
       connector += tile;
       connector.parameters = parameters;
-      tokens += num_tokens({.tile_height = height, .tile_width = width});
+      connector.weight_bytes = weights;
+      image::Tiling one;
+      one.tile_height = one.picture_height = height;
+      one.tile_width = one.picture_width = width;
+      tokens += num_tokens(one);
     }
     if (work.tiles.empty()) connector.parameters = nn::count_parameters(*connector_);
     if (work.visual_tokens == 0) work.visual_tokens = tokens;
+    if (aux_tower_) {
+      Workload aux = work;
+      const int64_t side = config_.aux_vision->image_size;
+      aux.tiles.assign(static_cast<size_t>(work.pictures > 0 ? work.pictures : static_cast<int64_t>(work.tiles.size())),
+                       {side, side});
+      ledger.add("aux_tower", aux_tower_->cost(aux));
+      work.memory_rows = memory_rows() * static_cast<int64_t>(aux.tiles.size());
+    }
     ledger.add("connector", connector);
   }
   ledger.add("embedding", language_model_->embedding_cost(work));
@@ -81,8 +151,8 @@ Ledger Model::cost(Workload work) const {
 }
 
 std::string_view part_of(std::string_view parameter_name) {
-  if (parameter_name.starts_with("vision_tower.")) return "vision";
-  if (parameter_name.starts_with("multi_modal_projector.")) return "connector";
+  if (parameter_name.starts_with("vision_tower.") || parameter_name.starts_with("aux_tower.")) return "vision";
+  if (parameter_name.starts_with("multi_modal_projector.") || parameter_name.starts_with("arrange.")) return "connector";
   return "decoder";
 }
 

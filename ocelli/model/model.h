@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -9,19 +10,32 @@
 #include "ocelli/connector/connector.h"
 #include "ocelli/language/decoder.h"
 #include "ocelli/model/model_config.h"
+#include "ocelli/model/pixels.h"
 #include "ocelli/vision/vision_tower.h"
 
 namespace ocelli::model {
 
 /// What goes into a model: rows of any number of sequences laid end to end, and all their pictures.
 struct ModelInputs {
-  at::Tensor pixel_values;  ///< [N, 3, height, width], normalised, all tiles of all pictures; undefined without pictures
-  std::vector<image::Tiling> pictures;  ///< how each picture is cut; their tiles add up to N
-  at::Tensor input_ids;                 ///< [T] int64; each visual token stands as the placeholder's id
-  at::Tensor positions;                 ///< [T] int64
+  Pixels pixels;                        ///< all views of all pictures; empty without
+  std::vector<image::Tiling> pictures;  ///< how each picture is cut
+  at::Tensor input_ids;                 ///< [T] int64 as the system writes them; on visual rows the placeholder's id
+  at::Tensor positions;                 ///< [T] int64, or [3, T] under M-RoPE
   at::Tensor visual_rows;               ///< [Q] int64, rising: the rows of visual tokens
+  at::Tensor expert_rows;               ///< int64, rising: rows of a visual expert; empty or undefined without
+  at::Tensor instruction_ids;           ///< [views, T] for a connector that reads the question; undefined without
   nn::AttentionLayout layout;
-  at::Tensor output_rows;  ///< rows whose hidden state is wanted; undefined: all
+  nn::AttentionLayout memory_layout;  ///< rows over the second tower's memory, picture after picture
+  at::Tensor output_rows;             ///< rows whose hidden state is wanted; undefined: all
+};
+
+/// What the vision part makes of pictures.
+struct Seen {
+  at::Tensor tokens;                 ///< [Q, D] as put into the decoder, all pictures in order; undefined without pictures
+  std::vector<int64_t> per_picture;  ///< adds up to Q
+  std::vector<nn::VisualFeatures> features;  ///< the tower's, of each batch of views
+  nn::VisualFeatures aux;                    ///< the second tower's; undefined without
+  at::Tensor memory;  ///< [M, width] for the decoder's cross-attention, picture after picture; undefined without
 };
 
 /// Vision tower, connector and decoder.
@@ -32,13 +46,15 @@ class Model final : public nn::Module {
   const ModelConfig& config() const { return config_; }
   bool has_pictures() const { return vision_tower_ != nullptr; }
 
-  /// The tower's features of every tile.
-  nn::VisualFeatures features(const at::Tensor& pixel_values, nn::RunContext& context);
-  /// All pictures' tokens as put into the decoder.
-  connector::VisualTokens visual_tokens(const at::Tensor& pixel_values, std::span<const image::Tiling> pictures,
-                                        nn::RunContext& context);
+  /// The tower's features of a batch of views [N, 3, height, width].
+  nn::VisualFeatures features(const at::Tensor& views, nn::RunContext& context);
+  /// Everything the decoder gets of pictures. `instruction_ids`: see ModelInputs.
+  Seen see(const Pixels& pixels, std::span<const image::Tiling> pictures, nn::RunContext& context,
+           const at::Tensor& instruction_ids = {});
   /// Embeddings [T, D]: text rows from the table, visual rows from `visual` [Q, D] (undefined: no pictures).
   at::Tensor embed(const at::Tensor& input_ids, const at::Tensor& visual_rows, const at::Tensor& visual);
+  /// The decoder's inputs of everything but the cache.
+  language::DecoderInputs decoder_inputs(const ModelInputs& inputs, const Seen& seen);
   /// Final-normed hidden states of the wanted rows, [R, D].
   at::Tensor forward(const ModelInputs& inputs, nn::RunContext& context);
   at::Tensor head(const at::Tensor& hidden) const { return language_model_->head(hidden); }
@@ -46,14 +62,20 @@ class Model final : public nn::Module {
 
   /// Visual tokens of one picture cut that way. From the config alone.
   int64_t num_tokens(const image::Tiling& tiling) const;
-  /// Cost by part: vision_tower, connector, embedding, decoder, head. From the config alone. `work.visual_tokens` of 0 with tiles
-  /// given is counted from them.
+  /// Each picture's visual tokens as rows x columns, for PositionRule::kMrope; empty under another rule.
+  std::vector<image::Grid> token_grids(std::span<const PixelTiles> pictures) const;
+  /// Rows of a second tower's memory a picture has; 0 without.
+  int64_t memory_rows() const;
+  /// Cost by part: vision_tower, aux_tower, connector, embedding, decoder, head. From the config alone. `work.visual_tokens` of 0
+  /// with tiles given is counted from them, each as a picture of its own.
   Ledger cost(Workload work) const;
 
  private:
   ModelConfig config_;
   std::shared_ptr<vision::VisionTower> vision_tower_;
+  std::shared_ptr<vision::VisionTower> aux_tower_;  ///< null without
   std::shared_ptr<connector::Connector> connector_;
+  std::shared_ptr<connector::Arrange> arrange_;
   std::shared_ptr<language::Decoder> language_model_;
 };
 

@@ -11,6 +11,7 @@
 #include "ocelli/base/test_support.h"
 #include "ocelli/model/load.h"
 #include "ocelli/model/test_models.h"
+#include "ocelli/model/visual_ids.h"
 #include "ocelli/nn/memory.h"
 #include "ocelli/nn/tensor_io.h"
 #include "ocelli/nn/test_tensors.h"
@@ -56,10 +57,10 @@ TEST(ModelConfig, WritesWhatItReads) {
     EXPECT_EQ(shapes(config_from(written)), shapes(config));
   }
   const ModelConfig llava = config_from(tiny_config("llava"));
-  EXPECT_EQ(llava.image_token_id, 5);
+  EXPECT_EQ(llava.placeholder.token_id, 5);
   EXPECT_EQ(llava.eos_token_ids, (std::vector<int64_t>{2}));
   EXPECT_EQ(llava.bos_token_id, 1);
-  EXPECT_EQ(llava.decoder.rope_theta, 5000);
+  EXPECT_EQ(llava.decoder.rope.theta, 5000);
   EXPECT_EQ(llava.decoder.head_dim, 8);
   EXPECT_EQ(llava.vision->feature_layers, (std::vector<int64_t>{-2}));
 }
@@ -77,13 +78,13 @@ TEST(ModelConfig, NamesKeyAndValueBeforeAnythingIsAllocated) {
       {"llama", "/hidden_size", "32", {"hidden_size is \"32\", expected an integer"}},
       {"llama", "/num_attention_heads", 3, {"hidden_size 32 is no multiple of num_attention_heads 3"}},
       {"llama", "/num_key_value_heads", 3, {"num_attention_heads 4 is no multiple of num_key_value_heads 3"}},
-      {"llama", "/head_dim", 7, {"head_dim is 7", "even"}},
+      {"llama", "/head_dim", 7, {"7 of the 7 numbers of a head are rotated", "even"}},
       {"llama", "/num_hidden_layers", 1'000'000, {"num_hidden_layers is 1000000, expected 1 to"}},
       {"llama", "/vocab_size", int64_t{1} << 40, {"vocab_size is 1099511627776, expected 1 to"}},
       {"llama", "/hidden_act", "mish", {"activation \"mish\" is not known"}},
-      {"llama", "/model_type", "mamba", {"model_type is \"mamba\"; known are llava, llama, ocelli"}},
-      {"llama", "/rope_parameters", {{"rope_type", "yarn"}}, {"rope_parameters", "rope_type is \"yarn\"; known is default"}},
-      {"llava", "/text_config/model_type", "qwen2", {"text_config", "model_type is \"qwen2\"; known is llama"}},
+      {"llama", "/model_type", "mamba", {"model_type is \"mamba\"; known layouts are"}},
+      {"llama", "/rope_parameters", {{"rope_type", "yarn"}}, {"rope_parameters", "rope_type is \"yarn\"; known are default"}},
+      {"llava", "/text_config/model_type", "mamba", {"text_config", "model_type is \"mamba\"; known decoders are llama"}},
       {"llava", "/text_config/hidden_size", 0, {"config.json: text_config.hidden_size is 0"}},
       {"llava", "/vision_config/model_type", "dinov2", {"vision_config", "\"dinov2\"; known are clip_vision_model"}},
       {"llava", "/vision_config/hidden_size", -1, {"config.json: vision_config.hidden_size is -1"}},
@@ -99,7 +100,7 @@ TEST(ModelConfig, NamesKeyAndValueBeforeAnythingIsAllocated) {
       {"llava", "/vision_feature_layer", Json::array(), {"vision_feature_layer is empty"}},
       {"ocelli", "/image_token_id", 60, {"config.json: image_token_id is 60, expected 0 to 59"}},
       {"ocelli", "/vision_feature_layer", -9, {"feature layer -9 does not exist in 2 blocks"}},
-      {"ocelli", "/connector_config/type", "resampler", {"connector_config", "type is \"resampler\""}},
+      {"ocelli", "/connector_config/type", "funnel", {"connector_config", "type is \"funnel\"; known are linear"}},
       {"ocelli", "/vision_config/stem_channels", {8, 12}, {"12 channels", "expected hidden_size 16"}},
       {"ocelli", "/vision_config/stem_strides", {2}, {"2 stem_channels do not go with 1 stem_strides"}},
   };
@@ -139,13 +140,13 @@ TEST(Model, PutsVisualTokensInTheirRows) {
   test::randomize(model, 3, at::kDouble);
   const auto picture = test::random_picture(1), other = test::random_picture(2);
   std::vector<int64_t> ids = {1, 8};
-  ids.insert(ids.end(), 4, 5);
+  ids.insert(ids.end(), 4, visual_id(5));
   ids.push_back(9);
-  ids.insert(ids.end(), 4, 5);
+  ids.insert(ids.end(), 4, visual_id(5));
   ModelInputs inputs = test::tiny_processor()->make_inputs(ids, {picture, other});
-  inputs.pixel_values = inputs.pixel_values.to(at::kDouble);
+  inputs.pixels = inputs.pixels.to(at::kDouble);
   nn::RunContext context;
-  const auto visual = model.visual_tokens(inputs.pixel_values, inputs.pictures, context);
+  const Seen visual = model.see(inputs.pixels, inputs.pictures, context);
   EXPECT_EQ(visual.per_picture, (std::vector<int64_t>{4, 4}));
   const at::Tensor embeds = model.embed(inputs.input_ids, inputs.visual_rows, visual.tokens);
   EXPECT_TRUE(at::equal(embeds.slice(0, 2, 6), visual.tokens.slice(0, 0, 4)));
@@ -157,7 +158,7 @@ TEST(Model, PutsVisualTokensInTheirRows) {
   EXPECT_EQ(error_of([&] { model.embed(inputs.input_ids, inputs.visual_rows, {}); }),
             "model: 8 placeholders stand in the text, but no pictures were given");
   Model blind(config_from(tiny_config("llama")));
-  EXPECT_EQ(error_of([&] { blind.features(inputs.pixel_values, context); }),
+  EXPECT_EQ(error_of([&] { blind.features(inputs.pixels.batches[0], context); }),
             "model: it has no vision tower, but pictures were given");
 }
 
@@ -169,7 +170,7 @@ TEST(Model, CountsTheTokensItMakes) {
     nn::initialize(model, 1);
     nn::RunContext context;
     const image::Tiling tiling{.tile_height = 16, .tile_width = 16};
-    const auto visual = model.visual_tokens(at::zeros({1, 3, 16, 16}), {&tiling, 1}, context);
+    const Seen visual = model.see({{at::zeros({1, 3, 16, 16})}, {}}, {&tiling, 1}, context);
     EXPECT_EQ(visual.tokens.size(0), model.num_tokens(tiling));
     EXPECT_EQ(visual.tokens.size(0), std::string(strategy) == "full" ? 17 : 16);
   }

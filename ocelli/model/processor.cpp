@@ -3,11 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cstring>
 #include <iterator>
 
 #include "ocelli/base/file.h"
 #include "ocelli/base/log.h"
+#include "ocelli/model/visual_ids.h"
 #include "ocelli/nn/tensor_io.h"
 
 namespace ocelli::model {
@@ -59,34 +59,43 @@ Processor::Parts Processor::load_text(const fs::path& folder) {
   return parts;
 }
 
+ImageProcessor Processor::load_images(const fs::path& folder, const std::optional<ImageProcessor>& family) {
+  if (fs::exists(folder / "preprocessor_config.json")) {
+    const Json json = read_json(folder / "preprocessor_config.json");
+    return ImageProcessor::from_json(JsonView(json, (folder / "preprocessor_config.json").string()));
+  }
+  const Json processor = read_if_there(folder / "processor_config.json");
+  if (processor.contains("image_processor")) {
+    return ImageProcessor::from_json(
+        JsonView(processor["image_processor"], (folder / "processor_config.json").string() + ": image_processor"));
+  }
+  require(family.has_value(),
+          "model {}: it sees pictures, but neither preprocessor_config.json nor an image_processor in processor_config.json says "
+          "how to prepare them",
+          folder.string());
+  return *family;
+}
+
 std::shared_ptr<const Processor> Processor::load(const fs::path& folder, const ModelConfig& config) {
   Parts parts = load_text(folder);
   if (parts.tokenizer) {
     require(parts.tokenizer->vocab_size() <= config.decoder.vocab_size,
             "model {}: the tokenizer has {} ids, the embedding {} rows", folder.string(), parts.tokenizer->vocab_size(),
             config.decoder.vocab_size);
-    if (config.image_token_id >= 0 && config.image_token_id < parts.tokenizer->vocab_size()) {
-      parts.image_token = parts.tokenizer->token_of(config.image_token_id);
-    }
+    const int64_t placeholder = config.placeholder.token_id;
+    if (placeholder >= 0 && placeholder < parts.tokenizer->vocab_size())
+      parts.image_token = parts.tokenizer->token_of(placeholder);
   }
-  parts.image_token_id = config.image_token_id;
+  if (parts.chat_template.empty()) parts.chat_template = config.chat_template;
+  parts.placeholder = config.placeholder;
+  parts.positions = config.positions;
+  parts.visual_expert = config.decoder.visual_expert;
   parts.processor_config = published_processor_config(config);
   if (!config.vision) return std::make_shared<const Processor>(std::move(parts));
 
-  const Json processor = read_if_there(folder / "processor_config.json");
-  if (fs::exists(folder / "preprocessor_config.json")) {
-    const Json json = read_json(folder / "preprocessor_config.json");
-    parts.images = ImageProcessor::from_json(JsonView(json, (folder / "preprocessor_config.json").string()));
-  } else {
-    require(processor.contains("image_processor"),
-            "model {}: it sees pictures, but neither preprocessor_config.json nor an image_processor in processor_config.json "
-            "says how "
-            "to prepare them",
-            folder.string());
-    parts.images = ImageProcessor::from_json(
-        JsonView(processor["image_processor"], (folder / "processor_config.json").string() + ": image_processor"));
-  }
-  require(parts.images.height == config.vision->image_size && parts.images.width == config.vision->image_size,
+  parts.images = load_images(folder, config.images);
+  const bool one_size = config.vision->position_resize == vision::PositionResize::kNone;
+  require(!one_size || (parts.images.height == config.vision->image_size && parts.images.width == config.vision->image_size),
           "model {}: pictures are prepared at {} x {}, the vision tower takes {} x {}", folder.string(), parts.images.width,
           parts.images.height, config.vision->image_size, config.vision->image_size);
   return std::make_shared<const Processor>(std::move(parts));
@@ -117,36 +126,52 @@ std::string Processor::decode(const std::vector<int64_t>& ids) const {
   return tokenizer().decode(text, true);
 }
 
-std::vector<int64_t> Processor::expand(const std::vector<int64_t>& ids, const std::vector<int64_t>& counts) const {
-  std::vector<int64_t> out;
-  size_t picture = 0;
-  for (const int64_t id : ids) {
-    if (id != parts_.image_token_id) {
-      out.push_back(id);
-      continue;
-    }
-    if (picture < counts.size()) out.insert(out.end(), static_cast<size_t>(counts[picture]), id);
-    ++picture;
-  }
-  require(picture == counts.size(), "the text has {} {} placeholders, but {} pictures were given", picture, parts_.image_token,
-          counts.size());
-  return out;
+std::vector<int64_t> Processor::expand(std::span<const int64_t> ids, std::span<const int64_t> counts,
+                                       std::span<const int64_t> token_types) const {
+  return place(ids, counts, token_types).ids;
 }
 
-ModelInputs Processor::make_inputs(const std::vector<int64_t>& ids, const std::vector<PixelTiles>& pictures) const {
+PlacedIds Processor::place(std::span<const int64_t> ids, std::span<const int64_t> counts,
+                           std::span<const int64_t> token_types) const {
+  return place_visual_tokens(parts_.placeholder, ids, counts, token_types, parts_.image_token);
+}
+
+void set_rows(ModelInputs& inputs, std::span<const int64_t> ids, bool visual_expert) {
+  std::vector<int64_t> plain, visual;
+  plain.reserve(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    plain.push_back(plain_id(ids[i]));
+    if (is_visual(ids[i])) visual.push_back(static_cast<int64_t>(i));
+  }
+  inputs.input_ids = nn::index_tensor(plain);
+  inputs.visual_rows = nn::index_tensor(visual);
+  if (visual_expert) inputs.expert_rows = nn::index_tensor(expert_rows(ids));
+}
+
+at::Tensor position_tensor(PositionRule rule, std::span<const std::array<int64_t, 3>> rows) {
+  const int64_t planes = rule == PositionRule::kMrope ? 3 : 1;
+  const int64_t count = static_cast<int64_t>(rows.size());
+  at::Tensor out = at::empty({planes, count}, at::kLong);
+  int64_t* data = out.data_ptr<int64_t>();
+  for (int64_t plane = 0; plane < planes; ++plane) {
+    for (int64_t i = 0; i < count; ++i) data[plane * count + i] = rows[static_cast<size_t>(i)][static_cast<size_t>(plane)];
+  }
+  return planes == 1 ? out.flatten() : out;
+}
+
+ModelInputs Processor::make_inputs(std::span<const int64_t> ids, const std::vector<PixelTiles>& pictures,
+                                   std::span<const image::Grid> grids) const {
   ModelInputs inputs;
   const int64_t length = static_cast<int64_t>(ids.size());
-  inputs.input_ids = nn::index_tensor(ids);
-  inputs.positions = at::arange(length, at::kLong);
-  inputs.visual_rows =
-      parts_.image_token_id < 0 ? at::empty({0}, at::kLong) : at::nonzero(inputs.input_ids == parts_.image_token_id).flatten();
+  set_rows(inputs, ids, parts_.visual_expert);
+  inputs.positions = position_tensor(parts_.positions, positions_of(parts_.positions, ids, grids, 0).rows);
   inputs.layout = nn::AttentionLayout::uniform(1, length, true);
   std::vector<const PixelTiles*> tiles;
   for (const PixelTiles& picture : pictures) {
     tiles.push_back(&picture);
     inputs.pictures.push_back(picture.tiling);
   }
-  inputs.pixel_values = stack_pixels(tiles);
+  inputs.pixels = stack_pixels(tiles);
   return inputs;
 }
 
@@ -160,7 +185,7 @@ void Processor::save(const fs::path& folder) const {
     config.erase("chat_template");  // lies in a file of its own
     if (!parts_.bos_token.empty()) config["bos_token"] = parts_.bos_token;
     if (!parts_.eos_token.empty()) config["eos_token"] = parts_.eos_token;
-    if (parts_.image_token_id >= 0) {
+    if (parts_.placeholder.token_id >= 0) {
       config["image_token"] = parts_.image_token;
       Json& extra = config["extra_special_tokens"];
       if (extra.is_null()) extra = Json::object();
@@ -169,7 +194,7 @@ void Processor::save(const fs::path& folder) const {
     write_file_atomic(folder / "tokenizer_config.json", config.dump(2) + "\n");
   }
   if (!parts_.chat_template.empty()) write_file_atomic(folder / "chat_template.jinja", parts_.chat_template);
-  if (parts_.image_token_id >= 0) {
+  if (parts_.placeholder.token_id >= 0) {
     Json config = parts_.processor_config;
     config["processor_class"] = "LlavaProcessor";
     config["image_processor"] = parts_.images.to_json();
@@ -179,29 +204,10 @@ void Processor::save(const fs::path& folder) const {
 }
 
 Json published_processor_config(const ModelConfig& config) {
-  if (!config.vision || config.to_json()["model_type"] != "llava") return Json::object();
+  if (!config.vision || config.written_family() != "llava") return Json::object();
   return {{"patch_size", config.vision->patch_size},
           {"vision_feature_select_strategy", config.vision->keep_class_token ? "full" : "default"},
           {"num_additional_image_tokens", config.vision->class_embedding ? 1 : 0}};
-}
-
-at::Tensor stack_pixels(std::span<const PixelTiles* const> pictures) {
-  if (pictures.empty()) return {};
-  const image::Tiling& first = pictures[0]->tiling;
-  int64_t tiles = 0;
-  for (const PixelTiles* picture : pictures) {
-    require(picture->tiling.tile_height == first.tile_height && picture->tiling.tile_width == first.tile_width,
-            "pictures of {} x {} and {} x {} pixels can't go into one pass", first.tile_width, first.tile_height,
-            picture->tiling.tile_width, picture->tiling.tile_height);
-    tiles += picture->tiling.count();
-  }
-  at::Tensor pixels = at::empty({tiles, 3, first.tile_height, first.tile_width}, at::kFloat);
-  float* out = pixels.data_ptr<float>();
-  for (const PixelTiles* picture : pictures) {
-    std::memcpy(out, picture->pixels.data(), picture->pixels.size() * sizeof(float));
-    out += picture->pixels.size();
-  }
-  return pixels;
 }
 
 }  // namespace ocelli::model

@@ -31,11 +31,16 @@ class Processor {
     std::string chat_template;
     ImageProcessor images;
     std::string bos_token, eos_token, image_token = "<image>";
-    int64_t image_token_id = -1;
+    PlaceholderRule placeholder;
+    PositionRule positions = PositionRule::kRising;
+    bool visual_expert = false;
   };
   explicit Processor(Parts parts);
   /// Tokenizer, template and special tokens of a folder, without pictures; `tokenizer` is null when there is none.
   static Parts load_text(const std::filesystem::path& folder);
+  /// How a folder prepares pictures: preprocessor_config.json, or the image_processor of processor_config.json, else `family`.
+  /// Throws Error when there is none of these.
+  static ImageProcessor load_images(const std::filesystem::path& folder, const std::optional<ImageProcessor>& family = {});
 
   bool has_tokenizer() const { return parts_.tokenizer != nullptr; }
   /// Throws Error when the folder had none.
@@ -43,7 +48,9 @@ class Processor {
   const ImageProcessor& images() const { return parts_.images; }
   const std::string& image_token() const { return parts_.image_token; }
   /// -1 without pictures.
-  int64_t image_token_id() const { return parts_.image_token_id; }
+  int64_t image_token_id() const { return parts_.placeholder.token_id; }
+  PositionRule positions() const { return parts_.positions; }
+  bool visual_expert() const { return parts_.visual_expert; }
   const std::string& chat_template() const { return parts_.chat_template; }
 
   /// The chat template over `messages` ([{role, content}], content a string in which `image_token()` marks a picture, or a list
@@ -58,12 +65,16 @@ class Processor {
   /// as in transformers.
   std::string decode(const std::vector<int64_t>& ids) const;
 
-  /// Replaces the i-th placeholder by `counts[i]` of them. Throws Error when the numbers of placeholders and pictures differ,
-  /// naming both.
-  std::vector<int64_t> expand(const std::vector<int64_t>& ids, const std::vector<int64_t>& counts) const;
+  /// The ids with a marked row (visual_ids.h) for each of picture i's `counts[i]` visual tokens, by the model's rule of
+  /// placeholders. Throws Error when places and pictures differ, naming both numbers. `token_types`: see place_visual_tokens().
+  std::vector<int64_t> expand(std::span<const int64_t> ids, std::span<const int64_t> counts,
+                              std::span<const int64_t> token_types = {}) const;
+  /// expand(), with the id each row comes from.
+  PlacedIds place(std::span<const int64_t> ids, std::span<const int64_t> counts, std::span<const int64_t> token_types = {}) const;
 
-  /// One sequence as model inputs: `ids` already expanded, causal, positions from 0.
-  ModelInputs make_inputs(const std::vector<int64_t>& ids, const std::vector<PixelTiles>& pictures) const;
+  /// One sequence as model inputs: `ids` already expanded, causal, positions from 0. `grids`: see positions_of().
+  ModelInputs make_inputs(std::span<const int64_t> ids, const std::vector<PixelTiles>& pictures,
+                          std::span<const image::Grid> grids = {}) const;
 
   /// Writes tokenizer.json, tokenizer_config.json, chat_template.jinja, processor_config.json.
   void save(const std::filesystem::path& folder) const;
@@ -76,7 +87,9 @@ class Processor {
 /// What transformers' LlavaProcessor needs to count placeholders; empty for a model it can't express.
 Json published_processor_config(const ModelConfig& config);
 
-/// Pixels of all tiles as one tensor [N, 3, height, width]; undefined for none. Throws Error when tiles differ in size.
-at::Tensor stack_pixels(std::span<const PixelTiles* const> pictures);
+/// The rows of marked ids as tensors: input_ids (plain), visual_rows, expert_rows (empty unless `visual_expert`).
+void set_rows(ModelInputs& inputs, std::span<const int64_t> ids, bool visual_expert);
+/// [T] int64, or [3, T] under kMrope.
+at::Tensor position_tensor(PositionRule rule, std::span<const std::array<int64_t, 3>> rows);
 
 }  // namespace ocelli::model

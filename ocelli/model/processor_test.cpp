@@ -6,6 +6,7 @@
 
 #include "ocelli/base/test_support.h"
 #include "ocelli/model/test_models.h"
+#include "ocelli/model/visual_ids.h"
 
 namespace ocelli::model {
 namespace {
@@ -13,16 +14,23 @@ namespace {
 using test::error_of;
 using Ids = std::vector<int64_t>;
 
+Ids plain(Ids ids) {
+  for (int64_t& id : ids) id = plain_id(id);
+  return ids;
+}
+
 TEST(Processor, ExpandsEachPlaceholderToItsTokens) {
   const auto processor = test::tiny_processor();
-  EXPECT_EQ(processor->expand({1, 5, 8, 5, 9}, {2, 3}), (Ids{1, 5, 5, 8, 5, 5, 5, 9}));
-  EXPECT_EQ(processor->expand({1, 8}, {}), (Ids{1, 8}));
+  const Ids expanded = processor->expand(Ids{1, 5, 8, 5, 9}, Ids{2, 3});
+  EXPECT_EQ(plain(expanded), (Ids{1, 5, 5, 8, 5, 5, 5, 9}));
+  EXPECT_EQ(expanded, (Ids{1, visual_id(5), visual_id(5), 8, visual_id(5), visual_id(5), visual_id(5), 9}));
+  EXPECT_EQ(processor->expand(Ids{1, 8}, Ids{}), (Ids{1, 8}));
   EXPECT_EQ(error_of([&] {
-              (void)processor->expand({1, 5, 8}, {2, 3});
+              (void)processor->expand(Ids{1, 5, 8}, Ids{2, 3});
             }),
             "the text has 1 <image> placeholders, but 2 pictures were given");
   EXPECT_EQ(error_of([&] {
-              (void)processor->expand({1, 5, 5}, {});
+              (void)processor->expand(Ids{1, 5, 5}, Ids{});
             }),
             "the text has 2 <image> placeholders, but 0 pictures were given");
 }
@@ -30,21 +38,24 @@ TEST(Processor, ExpandsEachPlaceholderToItsTokens) {
 TEST(Processor, MakesTheInputsOfOneSequence) {
   const auto processor = test::tiny_processor();
   const auto a = test::random_picture(1), b = test::random_picture(2);
-  const ModelInputs inputs = processor->make_inputs({1, 5, 8, 5}, {a, b});
+  const ModelInputs inputs = processor->make_inputs(Ids{1, visual_id(5), 8, visual_id(5)}, {a, b});
   EXPECT_TRUE(at::equal(inputs.input_ids, at::tensor({1, 5, 8, 5}, at::kLong)));
   EXPECT_TRUE(at::equal(inputs.positions, at::arange(4, at::kLong)));
   EXPECT_TRUE(at::equal(inputs.visual_rows, at::tensor({1, 3}, at::kLong)));
   EXPECT_EQ(inputs.layout.pairs(), 10);
   EXPECT_EQ(inputs.pictures.size(), 2U);
-  ASSERT_EQ(inputs.pixel_values.sizes(), (at::IntArrayRef{2, 3, 16, 16}));
-  EXPECT_EQ(inputs.pixel_values[1][2][15][15].item<float>(), b.pixels.back());
-  EXPECT_EQ(inputs.pixel_values[0][0][0][1].item<float>(), a.pixels[1]);
-  EXPECT_FALSE(processor->make_inputs({1, 8}, {}).pixel_values.defined());
+  ASSERT_EQ(inputs.pixels.batches.size(), 1U);
+  const at::Tensor pixels = inputs.pixels.batches[0];
+  ASSERT_EQ(pixels.sizes(), (at::IntArrayRef{2, 3, 16, 16}));
+  EXPECT_EQ(pixels[1][2][15][15].item<float>(), b.pixels.back());
+  EXPECT_EQ(pixels[0][0][0][1].item<float>(), a.pixels[1]);
+  EXPECT_TRUE(processor->make_inputs(Ids{1, 8}, {}).pixels.empty());
+  // Views of another size are a batch of their own, in order.
   const auto large = test::random_picture(3, 20);
-  EXPECT_EQ(error_of([&] {
-              (void)processor->make_inputs({5, 5}, {a, large});
-            }),
-            "pictures of 16 x 16 and 20 x 20 pixels can't go into one pass");
+  const Pixels mixed = processor->make_inputs(Ids{visual_id(5), visual_id(5), visual_id(5)}, {a, large, b}).pixels;
+  ASSERT_EQ(mixed.batches.size(), 3U);
+  EXPECT_EQ(mixed.batches[1].sizes(), (at::IntArrayRef{1, 3, 20, 20}));
+  EXPECT_EQ(mixed.batches[2][0][2][15][15].item<float>(), b.pixels.back());
 }
 
 TEST(Processor, SaysWhatItLacks) {
@@ -62,7 +73,7 @@ TEST(Processor, RendersWhatItSaved) {
   parts.chat_template = "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}";
   parts.bos_token = "<s>";
   parts.eos_token = "</s>";
-  parts.image_token_id = 2;
+  parts.placeholder.token_id = 2;
   parts.images.height = parts.images.width = parts.images.size = 16;
   const Processor made(parts);
   made.save(folder.path());

@@ -47,7 +47,7 @@ inline model::ModelConfig config_from(const Json& json) {
 /// Random pixels for a tower of 16 x 16.
 inline model::PixelTiles random_picture(uint64_t seed, int64_t side = 16) {
   model::PixelTiles picture;
-  picture.tiling = {.tile_height = side, .tile_width = side};
+  picture.tiling.tile_height = picture.tiling.tile_width = side;
   picture.pixels.resize(static_cast<size_t>(3 * side * side));
   Rng(seed).fill_normal(picture.pixels.data(), static_cast<int64_t>(picture.pixels.size()), 1);
   return picture;
@@ -56,7 +56,7 @@ inline model::PixelTiles random_picture(uint64_t seed, int64_t side = 16) {
 /// A processor without a tokenizer for the tiny configs.
 inline std::shared_ptr<const model::Processor> tiny_processor() {
   model::Processor::Parts parts;
-  parts.image_token_id = 5;
+  parts.placeholder.token_id = 5;
   parts.images.height = parts.images.width = parts.images.size = 16;
   return std::make_shared<const model::Processor>(std::move(parts));
 }

@@ -8,11 +8,11 @@ namespace ocelli::nn {
 
 /// Activations by the names of Hugging Face configs (`hidden_act`).
 enum class Activation {
-  kGelu,      ///< "gelu": x * Phi(x), by erf
-  kGeluTanh,  ///< "gelu_pytorch_tanh", "gelu_new": the tanh approximation
-  kQuickGelu, ///< "quick_gelu": x * sigmoid(1.702 x)
-  kSilu,      ///< "silu", "swish"
-  kRelu,      ///< "relu"
+  kGelu,       ///< "gelu": x * Phi(x), by erf
+  kGeluTanh,   ///< "gelu_pytorch_tanh", "gelu_new": the tanh approximation
+  kQuickGelu,  ///< "quick_gelu": x * sigmoid(1.702 x)
+  kSilu,       ///< "silu", "swish"
+  kRelu,       ///< "relu"
 };
 
 /// Throws Error naming the value and the known names.

@@ -93,7 +93,8 @@ void over_tasks(const Plan& plan, int64_t heads, const Work& work) {
     int64_t seen = 0;
     for (int64_t i = 0; i < components; ++i) {
       seen += plan.component_pairs[static_cast<size_t>(i)];
-      if (seen * threads >= total * static_cast<int64_t>(cuts.size()) && static_cast<int64_t>(cuts.size()) < threads) cuts.push_back(i + 1);
+      if (seen * threads >= total * static_cast<int64_t>(cuts.size()) && static_cast<int64_t>(cuts.size()) < threads)
+        cuts.push_back(i + 1);
     }
     cuts.push_back(components);
     at::parallel_for(0, static_cast<int64_t>(cuts.size()) - 1, 1, [&](int64_t begin, int64_t end) {
@@ -123,11 +124,14 @@ HeadArray<T> mutable_view_of(at::Tensor& x) {
 }
 
 /// The last dimension contiguous, which the kernel needs; rows and heads may be strided.
-at::Tensor with_contiguous_heads(const at::Tensor& x) { return x.stride(2) == 1 ? x : x.contiguous(); }
+at::Tensor with_contiguous_heads(const at::Tensor& x) {
+  return x.stride(2) == 1 ? x : x.contiguous();
+}
 
 template <typename T>
 kernels::AttentionProblem<T> problem_of(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, double scale) {
-  return {view_of<T>(query), view_of<T>(key), view_of<T>(value), query.size(1), key.size(1), query.size(2), static_cast<T>(scale)};
+  return {view_of<T>(query), view_of<T>(key), view_of<T>(value),    query.size(1),
+          key.size(1),       query.size(2),   static_cast<T>(scale)};
 }
 
 struct SpanAttention : torch::autograd::Function<SpanAttention> {
@@ -154,7 +158,8 @@ struct SpanAttention : torch::autograd::Function<SpanAttention> {
     return output;
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor &query = saved[0], &key = saved[1], &value = saved[2], &output = saved[3], &lse = saved[4];
     const Plan& plan = *c10::static_intrusive_pointer_cast<Holder>(context->saved_data["plan"].toCapsule())->plan;
@@ -189,8 +194,8 @@ at::Tensor uniform_attention(const at::Tensor& query, const at::Tensor& key, con
                              double scale) {
   const int64_t count = query.size(0) / length;
   const auto batched = [&](const at::Tensor& x) { return x.reshape({count, length, x.size(1), x.size(2)}).transpose(1, 2); };
-  const auto [output, lse] =
-      at::_scaled_dot_product_flash_attention_for_cpu(batched(query), batched(key), batched(value), 0.0, causal, std::nullopt, scale);
+  const auto [output, lse] = at::_scaled_dot_product_flash_attention_for_cpu(batched(query), batched(key), batched(value), 0.0,
+                                                                             causal, std::nullopt, scale);
   return output.transpose(1, 2).reshape(query.sizes());
 }
 
@@ -216,8 +221,8 @@ at::Tensor mask_of(const QueryBlock& block) {
 
 }  // namespace
 
-at::Tensor attention_reference(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const AttentionLayout& layout,
-                               double scale) {
+at::Tensor attention_reference(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                               const AttentionLayout& layout, double scale) {
   const at::ScalarType wide = query.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const int64_t group = query.size(1) / key.size(1);
   const Plan plan = make_plan(layout);
@@ -245,7 +250,8 @@ at::Tensor attention_reference(const at::Tensor& query, const at::Tensor& key, c
   return at::cat(pieces);
 }
 
-at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const AttentionLayout& layout, double scale) {
+at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const AttentionLayout& layout,
+                     double scale) {
   require(query.dim() == 3 && key.dim() == 3 && value.sizes() == key.sizes() && query.size(2) == key.size(2) &&
               query.size(1) % std::max<int64_t>(key.size(1), 1) == 0,
           "attention: query {} does not go with key {} and value {}", fmt::join(query.sizes(), "x"), fmt::join(key.sizes(), "x"),
@@ -257,7 +263,8 @@ at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::T
   if (query.scalar_type() == at::kFloat || query.scalar_type() == at::kDouble) {
     return SpanAttention::apply(query, key, value, plan, scale);
   }
-  return SpanAttention::apply(query.to(at::kFloat), key.to(at::kFloat), value.to(at::kFloat), plan, scale).to(query.scalar_type());
+  return SpanAttention::apply(query.to(at::kFloat), key.to(at::kFloat), value.to(at::kFloat), plan, scale)
+      .to(query.scalar_type());
 }
 
 Cost attention_cost(int64_t pairs, int64_t rows, int64_t heads, int64_t head_width, const Workload& work) {

@@ -28,13 +28,13 @@ void AttentionLayout::validate(int64_t query_rows, int64_t key_rows) const {
   }
   int64_t last_end = 0;
   for (auto& [query, keys] : keys_of) {
-    require(query.first >= last_end, "attention layout: query range {}..{} overlaps another that ends at {}", query.first, query.second,
-            last_end);
+    require(query.first >= last_end, "attention layout: query range {}..{} overlaps another that ends at {}", query.first,
+            query.second, last_end);
     last_end = std::max(last_end, query.second);
     std::sort(keys.begin(), keys.end());
     for (size_t i = 1; i < keys.size(); ++i) {
-      require(keys[i].first >= keys[i - 1].second, "attention layout: keys {}..{} are seen twice by queries {}..{}", keys[i].first,
-              keys[i - 1].second, query.first, query.second);
+      require(keys[i].first >= keys[i - 1].second, "attention layout: keys {}..{} are seen twice by queries {}..{}",
+              keys[i].first, keys[i - 1].second, query.first, query.second);
     }
   }
 }
@@ -77,6 +77,34 @@ AttentionLayout AttentionLayout::restricted_to(const at::Tensor& rows) const {
   return out;
 }
 
+AttentionLayout AttentionLayout::windowed(int64_t window) const {
+  AttentionLayout out;
+  for (size_t first = 0; first < spans_.size();) {
+    size_t end = first + 1;
+    while (end < spans_.size() && spans_[end].query_begin == spans_[first].query_begin) ++end;
+    if (end == first + 1) {
+      Span span = spans_[first];
+      span.window = span.window > 0 ? std::min(span.window, window) : window;
+      out.add(span);
+      first = end;
+      continue;
+    }
+    // Several key ranges: a window of its own for each row, counted from the last key backwards.
+    for (int64_t row = spans_[first].query_begin; row < spans_[first].query_end; ++row) {
+      int64_t left = window;
+      for (size_t i = end; i-- > first && left > 0;) {
+        const Span& span = spans_[i];
+        const int64_t key_end = span.causal ? std::max(span.key_begin, span.key_end - (span.query_end - 1 - row)) : span.key_end;
+        const int64_t count = std::min(left, key_end - span.key_begin);
+        if (count > 0) out.add({row, row + 1, key_end - count, key_end, false, 0});
+        left -= count;
+      }
+    }
+    first = end;
+  }
+  return out;
+}
+
 int64_t AttentionLayout::uniform_length(int64_t rows) const {
   if (spans_.empty()) return 0;
   const int64_t length = spans_[0].query_end;
@@ -84,8 +112,8 @@ int64_t AttentionLayout::uniform_length(int64_t rows) const {
   for (size_t i = 0; i < spans_.size(); ++i) {
     const Span& span = spans_[i];
     const int64_t begin = static_cast<int64_t>(i) * length;
-    if (span.query_begin != begin || span.query_end != begin + length || span.key_begin != begin || span.key_end != begin + length ||
-        span.causal != spans_[0].causal || span.window != 0) {
+    if (span.query_begin != begin || span.query_end != begin + length || span.key_begin != begin ||
+        span.key_end != begin + length || span.causal != spans_[0].causal || span.window != 0) {
       return 0;
     }
   }

@@ -41,6 +41,10 @@ class AttentionLayout {
   /// The layout of some of the query rows ([R] int64, rising): row i of the result is query row rows[i].
   AttentionLayout restricted_to(const at::Tensor& rows) const;
 
+  /// Each row sees at most the last `window` of the keys it would see, itself included. Spans of one query range must lie in the
+  /// order of their keys' positions, as KvCache and packing add them.
+  AttentionLayout windowed(int64_t window) const;
+
   /// When the layout is `uniform(count, length, causal)` over `rows` rows: its length, else 0.
   int64_t uniform_length(int64_t rows) const;
 

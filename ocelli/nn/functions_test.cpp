@@ -130,11 +130,11 @@ TEST(Rope, RotatesPairsByPositionTimesFrequency) {
   for (const auto& [dtype, tolerance] : kPrecisions) {
     // An fp32 angle of 4000 is off by 2^-12 of a turn's radian, so fp32 is held to that.
     const auto ours = [&, type = dtype](const std::vector<at::Tensor>& in) {
-      return apply_rope(in[0], rope_table(positions, width, 10000.0, type == at::kDouble ? at::kDouble : at::kFloat));
+      return apply_rope(in[0], rope_table(positions, {.rotary_width = width}, 0, type == at::kDouble ? at::kDouble : at::kFloat));
     };
     expect_same(ours, plain, {x}, dtype, dtype == at::kFloat ? 3e-4 : tolerance);
   }
-  EXPECT_TRUE(at::equal(apply_rope(x, rope_table(at::zeros({7}, at::kLong), width, 10000.0, at::kDouble)), x));
+  EXPECT_TRUE(at::equal(apply_rope(x, rope_table(at::zeros({7}, at::kLong), {.rotary_width = width}, 0, at::kDouble)), x));
 }
 
 TEST(LinearCrossEntropy, EqualsLogSoftmaxOfTheLogits) {

@@ -20,8 +20,11 @@ int64_t KvCacheConfig::bytes() const {
 }
 
 KvCache::KvCache(const KvCacheConfig& config) : config_(config) {
-  for (const auto& [name, value] : {std::pair{"layers", config.layers}, {"kv_heads", config.kv_heads}, {"head_width", config.head_width},
-                                    {"block_size", config.block_size}, {"blocks", config.blocks}}) {
+  for (const auto& [name, value] : {std::pair{"layers", config.layers},
+                                    {"kv_heads", config.kv_heads},
+                                    {"head_width", config.head_width},
+                                    {"block_size", config.block_size},
+                                    {"blocks", config.blocks}}) {
     require(value > 0, "KV cache: {} is {}, expected a positive number", name, value);
   }
   require(config.bytes() < (int64_t{1} << 46), "KV cache: {} bytes asked for", config.bytes());
@@ -39,7 +42,9 @@ KvCache::Sequence& KvCache::at(int64_t sequence) {
   require(found != sequences_.end(), "KV cache: sequence {} does not exist", sequence);
   return found->second;
 }
-const KvCache::Sequence& KvCache::at(int64_t sequence) const { return const_cast<KvCache*>(this)->at(sequence); }
+const KvCache::Sequence& KvCache::at(int64_t sequence) const {
+  return const_cast<KvCache*>(this)->at(sequence);
+}
 
 int64_t KvCache::take_block() {
   const int64_t block = free_.back();
@@ -76,7 +81,9 @@ void KvCache::remove(int64_t sequence) {
   sequences_.erase(sequence);
 }
 
-int64_t KvCache::length(int64_t sequence, int64_t layer) const { return at(sequence).lengths[static_cast<size_t>(layer)]; }
+int64_t KvCache::length(int64_t sequence, int64_t layer) const {
+  return at(sequence).lengths[static_cast<size_t>(layer)];
+}
 
 void KvCache::reserve(int64_t sequence, int64_t rows) {
   Sequence& entry = at(sequence);
@@ -86,7 +93,8 @@ void KvCache::reserve(int64_t sequence, int64_t rows) {
   const bool last_is_shared = rows > 0 && used % config_.block_size != 0 &&
                               references_[static_cast<size_t>(entry.table[static_cast<size_t>(used / config_.block_size)])] > 1;
   const int64_t wanted = more + (last_is_shared ? 1 : 0);
-  require(wanted <= free_blocks(), "KV cache: {} more blocks of {} rows are needed and {} are free; ask for a smaller context (-c)", wanted,
+  require(wanted <= free_blocks(),
+          "KV cache: {} more blocks of {} rows are needed and {} are free; ask for a smaller context (-c)", wanted,
           config_.block_size, free_blocks());
   if (last_is_shared) {
     int64_t& last = entry.table[static_cast<size_t>(used / config_.block_size)];
@@ -133,8 +141,12 @@ void KvCache::truncate(int64_t sequence, int64_t length) {
   }
 }
 
-at::Tensor KvCache::keys(int64_t layer) const { return keys_[static_cast<size_t>(layer)]; }
-at::Tensor KvCache::values(int64_t layer) const { return values_[static_cast<size_t>(layer)]; }
+at::Tensor KvCache::keys(int64_t layer) const {
+  return keys_[static_cast<size_t>(layer)];
+}
+at::Tensor KvCache::values(int64_t layer) const {
+  return values_[static_cast<size_t>(layer)];
+}
 
 void KvCache::add_spans(int64_t sequence, int64_t query_begin, int64_t query_end, AttentionLayout& layout) const {
   const Sequence& entry = at(sequence);

@@ -14,8 +14,8 @@ struct KvCacheConfig {
   int64_t layers = 0;
   int64_t kv_heads = 0;
   int64_t head_width = 0;
-  int64_t block_size = 64;   ///< rows of one block
-  int64_t blocks = 0;        ///< in the pool of each layer
+  int64_t block_size = 64;  ///< rows of one block
+  int64_t blocks = 0;       ///< in the pool of each layer
   at::ScalarType dtype = at::kFloat;
 
   /// Bytes of the whole pool, keys and values.
@@ -43,8 +43,8 @@ class KvCache {
 
   /// Rows written to `layer` (layers differ only inside a forward pass).
   int64_t length(int64_t sequence, int64_t layer = 0) const;
-  /// Makes room for `rows` more in every layer. Throws Error naming the wanted and the free number of blocks when the pool is spent;
-  /// nothing changes then.
+  /// Makes room for `rows` more in every layer. Throws Error naming the wanted and the free number of blocks when the pool is
+  /// spent; nothing changes then.
   void reserve(int64_t sequence, int64_t rows);
   /// Appends keys and values [T, K, E] of one layer; reserve() must have made room.
   void append(int64_t sequence, int64_t layer, const at::Tensor& key, const at::Tensor& value);

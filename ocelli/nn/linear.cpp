@@ -15,7 +15,9 @@ Linear::Linear(int64_t in_features, int64_t out_features, bool bias, Init init)
   if (bias) bias_ = declare("bias", {out_features}, Init::zeros());
 }
 
-at::Tensor Linear::forward(const at::Tensor& x) const { return at::linear(x, weight_, bias_); }
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  return at::linear(x, weight_, bias_);
+}
 
 Cost Linear::cost(int64_t rows, const Workload& work) const {
   return linear_cost(rows, in_features_, out_features_, bias_.defined(), work);

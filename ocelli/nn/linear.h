@@ -19,6 +19,8 @@ class Linear final : public Module {
   Cost cost(int64_t rows, const Workload& work) const;
 
   const at::Tensor& weight() const { return weight_; }
+  /// Undefined without.
+  const at::Tensor& bias() const { return bias_; }
 
  private:
   int64_t in_features_;

@@ -53,7 +53,9 @@ class CountingAllocator final : public c10::Allocator {
     return {data, data, &release, device};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &release; }
-  void copy_data(void* destination, const void* source, size_t bytes) const override { default_copy_data(destination, source, bytes); }
+  void copy_data(void* destination, const void* source, size_t bytes) const override {
+    default_copy_data(destination, source, bytes);
+  }
 };
 
 int64_t status_bytes(const char* field) {
@@ -75,10 +77,20 @@ void install_counting_allocator() {
   mallopt(M_TRIM_THRESHOLD, 512 << 20);
 }
 
-MemoryUse memory_use() { return {live_bytes.load(), peak_bytes.load()}; }
-void reset_peak_memory() { peak_bytes.store(live_bytes.load()); }
-int64_t resident_bytes() { return status_bytes("VmRSS:"); }
-int64_t anonymous_resident_bytes() { return status_bytes("RssAnon:"); }
-int64_t peak_resident_bytes() { return status_bytes("VmHWM:"); }
+MemoryUse memory_use() {
+  return {live_bytes.load(), peak_bytes.load()};
+}
+void reset_peak_memory() {
+  peak_bytes.store(live_bytes.load());
+}
+int64_t resident_bytes() {
+  return status_bytes("VmRSS:");
+}
+int64_t anonymous_resident_bytes() {
+  return status_bytes("RssAnon:");
+}
+int64_t peak_resident_bytes() {
+  return status_bytes("VmHWM:");
+}
 
 }  // namespace ocelli::nn

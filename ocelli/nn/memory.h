@@ -16,7 +16,8 @@ void install_counting_allocator();
 MemoryUse memory_use();
 void reset_peak_memory();
 
-/// Resident bytes of this process, and of those the anonymous ones (not backed by a mapped file), from /proc/self/status; 0 where unknown.
+/// Resident bytes of this process, and of those the anonymous ones (not backed by a mapped file), from /proc/self/status; 0 where
+/// unknown.
 int64_t resident_bytes();
 int64_t anonymous_resident_bytes();
 /// The largest resident size so far.

@@ -4,14 +4,18 @@
 
 namespace ocelli::nn {
 
-Mlp::Mlp(int64_t width, int64_t intermediate_size, Activation activation, Init output_init) : activation_(activation) {
-  fc1_ = register_module("fc1", std::make_shared<Linear>(width, intermediate_size, true));
-  fc2_ = register_module("fc2", std::make_shared<Linear>(intermediate_size, width, true, output_init));
+Mlp::Mlp(int64_t width, int64_t intermediate_size, Activation activation, Init output_init, bool bias) : activation_(activation) {
+  fc1_ = register_module("fc1", std::make_shared<Linear>(width, intermediate_size, bias));
+  fc2_ = register_module("fc2", std::make_shared<Linear>(intermediate_size, width, bias, output_init));
 }
 
-at::Tensor Mlp::forward(const at::Tensor& x) const { return fc2_->forward(activate(activation_, fc1_->forward(x))); }
+at::Tensor Mlp::forward(const at::Tensor& x) const {
+  return fc2_->forward(activate(activation_, fc1_->forward(x)));
+}
 
-Cost Mlp::cost(int64_t rows, const Workload& work) const { return fc1_->cost(rows, work) + fc2_->cost(rows, work); }
+Cost Mlp::cost(int64_t rows, const Workload& work) const {
+  return fc1_->cost(rows, work) + fc2_->cost(rows, work);
+}
 
 GatedMlp::GatedMlp(int64_t width, int64_t intermediate_size, Activation activation, bool bias, Init init, Init output_init)
     : intermediate_size_(intermediate_size), activation_(activation) {

@@ -8,7 +8,7 @@ namespace ocelli::nn {
 /// fc2(activation(fc1(x))).
 class Mlp final : public Module {
  public:
-  Mlp(int64_t width, int64_t intermediate_size, Activation activation, Init output_init);
+  Mlp(int64_t width, int64_t intermediate_size, Activation activation, Init output_init, bool bias = true);
   at::Tensor forward(const at::Tensor& x) const;
   Cost cost(int64_t rows, const Workload& work) const;
 

@@ -46,11 +46,20 @@ void initialize(torch::nn::Module& root, uint64_t seed, at::ScalarType dtype) {
     const Rng rng = Rng::named(seed, name);
     const float scale = static_cast<float>(parameter.init.scale);
     switch (parameter.init.kind) {
-      case Init::Kind::kZeros: break;
-      case Init::Kind::kOnes: value.fill_(1); break;
-      case Init::Kind::kConstant: value.fill_(parameter.init.scale); break;
-      case Init::Kind::kNormal: rng.fill_normal(value.data_ptr<float>(), value.numel(), scale); break;
-      case Init::Kind::kUniform: rng.fill_uniform(value.data_ptr<float>(), value.numel(), -scale, scale); break;
+      case Init::Kind::kZeros:
+        break;
+      case Init::Kind::kOnes:
+        value.fill_(1);
+        break;
+      case Init::Kind::kConstant:
+        value.fill_(parameter.init.scale);
+        break;
+      case Init::Kind::kNormal:
+        rng.fill_normal(value.data_ptr<float>(), value.numel(), scale);
+        break;
+      case Init::Kind::kUniform:
+        rng.fill_uniform(value.data_ptr<float>(), value.numel(), -scale, scale);
+        break;
       case Init::Kind::kSinCos:
         value = sin_cos_table(square_grid(parameter.shape[0], name.c_str()), parameter.shape[1]).clone();
         break;

@@ -27,11 +27,11 @@ struct Init {
 
 /// A declared parameter or buffer of one module.
 struct Parameter {
-  std::string name;             ///< within its module: "weight"
+  std::string name;  ///< within its module: "weight"
   std::vector<int64_t> shape;
   Init init;
-  bool buffer = false;          ///< state that no gradient reaches: running statistics
-  at::Tensor tensor;            ///< empty until filled; the same tensor the module computes with
+  bool buffer = false;  ///< state that no gradient reaches: running statistics
+  at::Tensor tensor;    ///< empty until filled; the same tensor the module computes with
 };
 
 /// Base of every module. Constructors only declare: the tensors are empty until `initialize` or `model::load` fills them
@@ -55,8 +55,8 @@ void for_each_parameter(const torch::nn::Module& root, const std::function<void(
 /// Puts `value` in a declared parameter's place. Throws Error naming it when the shape differs.
 void fill(const std::string& full_name, const Parameter& parameter, const at::Tensor& value);
 
-/// Fills every parameter under `root` by its initialiser in 64-byte-aligned storage of its own. The values of a parameter depend on
-/// (seed, full name) alone.
+/// Fills every parameter under `root` by its initialiser in 64-byte-aligned storage of its own. The values of a parameter depend
+/// on (seed, full name) alone.
 void initialize(torch::nn::Module& root, uint64_t seed, at::ScalarType dtype = at::kFloat);
 
 /// Number of elements declared under `root`, buffers left out; from shapes alone.

@@ -13,7 +13,8 @@ constexpr int64_t kLeastRows = 64;
 
 /// The fused pass for fp32 and fp64 on the CPU.
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, double eps) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            double eps) {
     const at::Tensor input = x.contiguous();
     const int64_t width = input.size(-1);
     const int64_t rows = input.numel() / std::max<int64_t>(width, 1);
@@ -22,15 +23,16 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     AT_DISPATCH_FLOATING_TYPES(input.scalar_type(), "rms_norm", [&] {
       parallel_chunks(rows, kLeastRows, [&](int64_t, int64_t begin, int64_t end) {
         kernels::rms_norm_forward<scalar_t>(input.const_data_ptr<scalar_t>() + begin * width, weight.const_data_ptr<scalar_t>(),
-                                            end - begin, width, static_cast<scalar_t>(eps), y.data_ptr<scalar_t>() + begin * width,
-                                            inverse_rms.data_ptr<scalar_t>() + begin);
+                                            end - begin, width, static_cast<scalar_t>(eps),
+                                            y.data_ptr<scalar_t>() + begin * width, inverse_rms.data_ptr<scalar_t>() + begin);
       });
     });
     context->save_for_backward({input, weight, inverse_rms});
     return y;
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor& input = saved[0];
     const at::Tensor grad_y = gradients[0].contiguous();
@@ -50,7 +52,9 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   }
 };
 
-bool fused(const at::Tensor& x) { return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble); }
+bool fused(const at::Tensor& x) {
+  return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
+}
 
 Cost norm_cost(int64_t rows, int64_t width, int64_t parameters, const Workload& work) {
   Cost cost;
@@ -63,24 +67,38 @@ Cost norm_cost(int64_t rows, int64_t width, int64_t parameters, const Workload& 
 
 }  // namespace
 
-RmsNorm::RmsNorm(int64_t width, double eps) : width_(width), eps_(eps) { weight_ = declare("weight", {width}, Init::ones()); }
+std::shared_ptr<Norm> make_norm(NormKind kind, int64_t width, double eps) {
+  if (kind == NormKind::kLayer) return std::make_shared<LayerNorm>(width, eps);
+  return std::make_shared<RmsNorm>(width, eps, kind == NormKind::kRmsPlusOne);
+}
+
+RmsNorm::RmsNorm(int64_t width, double eps, bool plus_one) : width_(width), eps_(eps), plus_one_(plus_one) {
+  weight_ = declare("weight", {width}, plus_one ? Init::zeros() : Init::ones());
+}
 
 at::Tensor RmsNorm::forward(const at::Tensor& x) const {
-  if (fused(x)) return RmsNormFunction::apply(x, weight_, eps_);
+  if (fused(x)) return RmsNormFunction::apply(x, plus_one_ ? weight_ + 1 : weight_, eps_);
   const at::Tensor wide = x.to(at::kFloat);
   const at::Tensor normed = wide * at::rsqrt(wide.square().mean({-1}, true) + eps_);
+  if (plus_one_) return (normed * (weight_.to(at::kFloat) + 1)).to(x.scalar_type());
   return normed.to(x.scalar_type()) * weight_;
 }
 
-Cost RmsNorm::cost(int64_t rows, const Workload& work) const { return norm_cost(rows, width_, width_, work); }
+Cost RmsNorm::cost(int64_t rows, const Workload& work) const {
+  return norm_cost(rows, width_, width_, work);
+}
 
 LayerNorm::LayerNorm(int64_t width, double eps) : width_(width), eps_(eps) {
   weight_ = declare("weight", {width}, Init::ones());
   bias_ = declare("bias", {width}, Init::zeros());
 }
 
-at::Tensor LayerNorm::forward(const at::Tensor& x) const { return at::layer_norm(x, {width_}, weight_, bias_, eps_); }
+at::Tensor LayerNorm::forward(const at::Tensor& x) const {
+  return at::layer_norm(x, {width_}, weight_, bias_, eps_);
+}
 
-Cost LayerNorm::cost(int64_t rows, const Workload& work) const { return norm_cost(rows, width_, 2 * width_, work); }
+Cost LayerNorm::cost(int64_t rows, const Workload& work) const {
+  return norm_cost(rows, width_, 2 * width_, work);
+}
 
 }  // namespace ocelli::nn

@@ -11,8 +11,8 @@ namespace ocelli::nn {
 /// What a forward pass is run for. One object per pass, handed down to every block.
 struct RunContext {
   bool training = false;  ///< batch statistics are taken and updated
-  bool gradient_checkpointing =
-      false;  ///< blocks keep their input alone and run again in the backward pass (Chen et al., arXiv:1604.06174)
+  /// Blocks keep their input alone and run again in the backward pass (Chen et al., arXiv:1604.06174).
+  bool gradient_checkpointing = false;
   /// Called with each block's name and output, in order: activation capture, timing, search for the first non-finite value.
   std::function<void(std::string_view block, const at::Tensor& output)> observe;
 };

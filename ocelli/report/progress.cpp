@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "ocelli/base/log.h"
 #include "ocelli/report/format.h"
 
 #include <fmt/format.h>
@@ -86,9 +87,12 @@ Progress::Progress(std::string label, int64_t total, ProgressOptions options)
   last_drawn_ = terminal_ ? -INFINITY : begin_;
   done_ = options_.start;
   recent_.emplace_back(begin_, done_);
+  // Warnings would otherwise be written into the bar's line.
+  if (terminal_) log::set_before_line([](void* self) { static_cast<Progress*>(self)->clear(); }, this);
 }
 
 Progress::~Progress() {
+  log::clear_before_line(this);
   const std::scoped_lock lock(mutex_);
   if (on_screen_ && !finished_) options_.write("\n");
 }

@@ -26,7 +26,8 @@ struct ProgressOptions {
 };
 
 /// Shows on stderr how far a long work is: on a terminal one line redrawn in place, with bar, share, rate, time left and free
-/// text; elsewhere plain lines now and then. The rate is of the last 30 seconds. Thread-safe.
+/// text; elsewhere plain lines now and then. The rate is of the last 30 seconds. Lines of the log push the bar aside.
+/// Thread-safe.
 class Progress {
  public:
   /// `total` 0: unknown; then there is neither bar nor time left.

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "ocelli/base/log.h"
 #include "ocelli/report/format.h"
 
 namespace ocelli::report {
@@ -43,6 +44,23 @@ TEST(Progress, WithoutTerminalWritesPlainLinesNowAndThen) {
   progress.update(300);
   EXPECT_THAT(stage.written, SizeIs(3));
   EXPECT_EQ(stage.written.back(), "train: 200 samples in 25 s, 8.00 samples/s, loss 0.1\n");
+}
+
+TEST(Progress, LinesOfTheLogPushTheBarAside) {
+  Stage stage;
+  testing::internal::CaptureStderr();
+  {
+    Progress progress("train", 100, stage.options(true));
+    progress.update(10);
+    log::warning("left out");
+    EXPECT_EQ(stage.written.back(), "\r\x1b[2K");
+    progress.update(11);  // drawn again at once
+    EXPECT_THAT(stage.written.back(), HasSubstr("11/100"));
+  }
+  const size_t count = stage.written.size();
+  log::warning("after it");
+  EXPECT_EQ(stage.written.size(), count);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "warning: left out\nwarning: after it\n");
 }
 
 TEST(Progress, OnATerminalRedrawsOneLineAtMostTenTimesASecond) {

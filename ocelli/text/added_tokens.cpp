@@ -104,11 +104,31 @@ AddedTokens::AddedTokens(const Json& list, const std::string& path, const Vocabu
       log::warning("{}: '{}' is said to have id {}, but gets {} as in `tokenizers`", view.path(), token.content, stated,
                    token.id);
     }
-    end_ = std::max<int64_t>(end_, token.id + 1);
-    by_content_.emplace(token.content, tokens_.size());
-    by_id_.emplace(token.id, tokens_.size());
-    tokens_.push_back(std::move(token));
+    keep(std::move(token));
   }
+  index();
+}
+
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const std::string& path) {
+  for (AddedToken& token : tokens) {
+    if (by_content_.contains(token.content)) continue;
+    const AddedToken* taken = find(token.id);
+    require(taken == nullptr, "{}: the id {} is given to '{}' and '{}'", path, token.id, taken ? taken->content : "",
+            token.content);
+    token.normalized = false;
+    keep(std::move(token));
+  }
+  index();
+}
+
+void AddedTokens::keep(AddedToken token) {
+  end_ = std::max<int64_t>(end_, token.id + 1);
+  by_content_.emplace(token.content, tokens_.size());
+  by_id_.emplace(token.id, tokens_.size());
+  tokens_.push_back(std::move(token));
+}
+
+void AddedTokens::index() {
   // Special tokens come first, as in `tokenizers`: of two that normalize to one text the first is found.
   for (const bool special : {true, false}) {
     for (size_t i = 0; i < tokens_.size(); ++i) {

@@ -50,6 +50,8 @@ class AddedTokens {
   /// Ids follow `tokenizers`: the vocabulary's where it has the token, else the next free one, whatever the file says (a
   /// difference is logged). Throws Error for an empty token, one above 1,024 bytes, or an id that is taken.
   AddedTokens(const Json& list, const std::string& path, const Vocabulary& vocabulary, const Normalizer* normalizer);
+  /// Tokens whose ids are known, looked for in raw text. Throws Error naming `path` when two have one id.
+  AddedTokens(std::vector<AddedToken> tokens, const std::string& path);
 
   struct Part {
     std::string_view text;
@@ -64,6 +66,9 @@ class AddedTokens {
   int64_t end() const { return end_; }
 
  private:
+  void keep(AddedToken token);
+  void index();
+
   std::vector<AddedToken> tokens_;
   StringMap<size_t> by_content_;
   std::unordered_map<int64_t, size_t> by_id_;

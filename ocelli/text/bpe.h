@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ocelli/base/json.h"
+#include "ocelli/text/model.h"
 #include "ocelli/text/vocabulary.h"
 #include "ocelli/text/word_cache.h"
 
@@ -37,7 +38,7 @@ class MergeTable {
 
 /// Byte pair encoding (Sennrich et al., arXiv:1508.07909): the pair of lowest rank is merged first, the leftmost of equals.
 /// O(n log n) in the length of a piece.
-class Bpe {
+class Bpe final : public TokenModel {
  public:
   /// `model` of a `tokenizer.json` with `"type": "BPE"` (or none, as old files have it). Throws Error naming what is wrong or
   /// not supported: dropout, a merge of unknown tokens, what Vocabulary refuses.
@@ -45,9 +46,9 @@ class Bpe {
 
   /// Appends the ids of one piece (valid UTF-8). A character outside the vocabulary becomes its `<0xNN>` bytes (byte_fallback),
   /// else the unknown token, else nothing. Throws Error when the unknown token itself is unknown.
-  void encode(std::string_view piece, std::vector<int64_t>& ids) const;
+  void encode(std::string_view piece, std::vector<int64_t>& ids) const override;
 
-  const Vocabulary& vocabulary() const { return vocabulary_; }
+  const Vocabulary& vocabulary() const override { return vocabulary_; }
 
  private:
   struct Scratch;

@@ -135,16 +135,7 @@ class Metaspace final : public Decoder {
   void apply(std::vector<std::string>& tokens) const override {
     for (size_t i = 0; i < tokens.size(); ++i) {
       const std::string_view space = i == 0 && drops_first_ ? "" : " ";
-      std::string out;
-      size_t covered = 0;
-      for (size_t found = tokens[i].find(replacement_); found != std::string::npos;
-           found = tokens[i].find(replacement_, covered)) {
-        out.append(tokens[i], covered, found - covered);
-        out += space;
-        covered = found + replacement_.size();
-      }
-      out.append(tokens[i], covered);
-      tokens[i] = std::move(out);
+      tokens[i] = replace_all(tokens[i], replacement_, space);
     }
   }
 
@@ -171,6 +162,40 @@ class WordEnd final : public Decoder {
 
  private:
   std::string suffix_;
+};
+
+/// Tokens with the prefix go on with a word, the others begin one. `cleanup` takes out the spaces BERT's splitting put in, token
+/// by token.
+class WordPiece final : public Decoder {
+ public:
+  explicit WordPiece(const JsonView& config)
+      : prefix_(config.string("prefix", "##")), cleanup_(config.boolean("cleanup", true)) {}
+  void apply(std::vector<std::string>& tokens) const override {
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      std::string& token = tokens[i];
+      if (i > 0) {
+        if (token.starts_with(prefix_)) {
+          token.erase(0, prefix_.size());
+        } else {
+          token.insert(0, " ");
+        }
+      }
+      if (cleanup_) clean(token);
+    }
+  }
+
+ private:
+  static void clean(std::string& token) {
+    static constexpr std::pair<std::string_view, std::string_view> kRules[] = {
+        {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
+        {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    for (const auto& [from, to] : kRules) {
+      if (token.find(from) != std::string::npos) token = replace_all(token, from, to);
+    }
+  }
+
+  std::string prefix_;
+  bool cleanup_;
 };
 
 class Sequence final : public Decoder {
@@ -205,9 +230,12 @@ std::unique_ptr<const Decoder> make_decoder(const JsonView& config) {
   if (type == "Strip") return std::make_unique<Strip>(config);
   if (type == "Metaspace") return std::make_unique<Metaspace>(config);
   if (type == "BPEDecoder") return std::make_unique<WordEnd>(config);
+  if (type == "WordPiece") return std::make_unique<WordPiece>(config);
   if (type == "Sequence") return std::make_unique<Sequence>(config);
-  fail("{}: decoder '{}' isn't supported (ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, BPEDecoder, Sequence are)",
-       config.path(), type);
+  fail(
+      "{}: decoder '{}' isn't supported (ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, BPEDecoder, WordPiece, "
+      "Sequence are)",
+      config.path(), type);
 }
 
 }  // namespace ocelli::text

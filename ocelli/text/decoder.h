@@ -17,7 +17,8 @@ class Decoder {
   virtual void apply(std::vector<std::string>& tokens) const = 0;
 };
 
-/// `decoder` of a `tokenizer.json`: ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, BPEDecoder, Sequence.
+/// `decoder` of a `tokenizer.json`: ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, BPEDecoder, WordPiece,
+/// Sequence.
 /// Throws Error naming another type.
 std::unique_ptr<const Decoder> make_decoder(const JsonView& config);
 

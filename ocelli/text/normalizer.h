@@ -15,7 +15,8 @@ class Normalizer {
   virtual void apply(std::string& text) const = 0;
 };
 
-/// `normalizer` of a `tokenizer.json`: NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Strip, ByteLevel, Sequence.
+/// `normalizer` of a `tokenizer.json`: NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Strip, ByteLevel,
+/// BertNormalizer, Precompiled, Sequence.
 /// Throws Error naming another type.
 std::unique_ptr<const Normalizer> make_normalizer(const JsonView& config);
 

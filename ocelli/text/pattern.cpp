@@ -182,6 +182,14 @@ std::unique_ptr<const Pattern> gpt2_pattern() {
   return std::make_unique<Gpt2Pattern>();
 }
 
+std::unique_ptr<const Pattern> qwen2_pattern() {
+  return std::make_unique<Llama3Pattern>(1);
+}
+
+std::string_view qwen2_regex() {
+  return kQwen2;
+}
+
 std::unique_ptr<const Pattern> make_pattern(const JsonView& pattern) {
   if (pattern.has("String")) {
     std::string literal = pattern.string("String");
@@ -190,7 +198,7 @@ std::unique_ptr<const Pattern> make_pattern(const JsonView& pattern) {
   }
   const std::string regex = pattern.string("Regex");
   if (regex == kGpt2 || regex == kGpt2Grouped) return gpt2_pattern();
-  if (regex == kQwen2) return std::make_unique<Llama3Pattern>(1);
+  if (regex == kQwen2) return qwen2_pattern();
   if (regex == kLlama3) return std::make_unique<Llama3Pattern>(3);
   return std::make_unique<RegexPattern>(regex, pattern.path());
 }

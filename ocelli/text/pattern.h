@@ -25,4 +25,10 @@ std::unique_ptr<const Pattern> make_pattern(const JsonView& pattern);
 /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`: every byte of the text is in a match.
 std::unique_ptr<const Pattern> gpt2_pattern();
 
+/// Qwen's split, in Qwen 1 and 2 alike: contractions, words with one character before them, single digits. Every byte is in a
+/// match.
+std::unique_ptr<const Pattern> qwen2_pattern();
+/// The same as a regular expression.
+std::string_view qwen2_regex();
+
 }  // namespace ocelli::text

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "ocelli/text/bert_characters.h"
 #include "ocelli/text/byte_level.h"
 #include "ocelli/text/pattern.h"
 #include "ocelli/text/replace.h"
@@ -15,8 +16,9 @@ namespace {
 /// What becomes of a match: `a-b` cut at `-` gives a b; a - b; a- b; a -b; as kIsolated, but neighbouring matches stay one.
 enum class Behavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
-Behavior behavior_of(const JsonView& config) {
-  const std::string name = config.string("behavior");
+/// Split must say it, Punctuation need not.
+Behavior behavior_of(const JsonView& config, std::string_view fallback = "") {
+  const std::string name = config.string("behavior", fallback);
   if (name == "Removed") return Behavior::kRemoved;
   if (name == "Isolated") return Behavior::kIsolated;
   if (name == "MergedWithPrevious") return Behavior::kMergedWithPrevious;
@@ -239,6 +241,26 @@ class WhitespaceSplit final : public PreTokenizer {
   }
 };
 
+class Punctuation final : public PreTokenizer {
+ public:
+  explicit Punctuation(Behavior behavior) : behavior_(behavior) {}
+  void apply(Pieces& pieces) const override {
+    cut(pieces, behavior_,
+        [](std::string_view text, std::vector<Span>& spans) { cover_characters(text, spans, is_bert_punctuation); });
+  }
+
+ private:
+  Behavior behavior_;
+};
+
+class Bert final : public PreTokenizer {
+ public:
+  void apply(Pieces& pieces) const override {
+    WhitespaceSplit().apply(pieces);
+    Punctuation(Behavior::kIsolated).apply(pieces);
+  }
+};
+
 class Sequence final : public PreTokenizer {
  public:
   explicit Sequence(const JsonView& config) {
@@ -270,9 +292,14 @@ std::unique_ptr<const PreTokenizer> make_pre_tokenizer(const JsonView& config) {
   if (type == "Metaspace") return std::make_unique<Metaspace>(config);
   if (type == "Whitespace") return std::make_unique<Whitespace>();
   if (type == "WhitespaceSplit") return std::make_unique<WhitespaceSplit>();
+  if (type == "BertPreTokenizer") return std::make_unique<Bert>();
+  if (type == "Punctuation") return std::make_unique<Punctuation>(behavior_of(config, "Isolated"));
   if (type == "Sequence") return std::make_unique<Sequence>(config);
-  fail("{}: pre_tokenizer '{}' isn't supported (ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Sequence are)",
-       config.path(), type);
+  fail(
+      "{}: pre_tokenizer '{}' isn't supported (ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, "
+      "BertPreTokenizer, "
+      "Punctuation, Sequence are)",
+      config.path(), type);
 }
 
 }  // namespace ocelli::text

@@ -36,7 +36,8 @@ class PreTokenizer {
   virtual void apply(Pieces& pieces) const = 0;
 };
 
-/// `pre_tokenizer` of a `tokenizer.json`: ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Sequence.
+/// `pre_tokenizer` of a `tokenizer.json`: ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, BertPreTokenizer,
+/// Punctuation, Sequence.
 /// Throws Error naming another type.
 std::unique_ptr<const PreTokenizer> make_pre_tokenizer(const JsonView& config);
 

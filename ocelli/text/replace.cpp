@@ -7,6 +7,19 @@
 
 namespace ocelli::text {
 
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  out.reserve(text.size());
+  size_t covered = 0;
+  for (size_t found = text.find(from); found != std::string_view::npos; found = text.find(from, covered)) {
+    out += text.substr(covered, found - covered);
+    out += to;
+    covered = found + from.size();
+  }
+  out += text.substr(covered);
+  return out;
+}
+
 Replacement::Replacement(const JsonView& config)
     : pattern_(make_pattern(config.object("pattern"))), content_(config.string("content")) {}
 

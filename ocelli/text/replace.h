@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "ocelli/text/pattern.h"
 
@@ -11,6 +12,9 @@ namespace ocelli::text {
 constexpr size_t growth_limit(size_t size) {
   return 64 * size + (1 << 20);
 }
+
+/// `text` with every `from` (not empty) as `to`, found from the left, what was put in not looked at again.
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to);
 
 /// `{"pattern": …, "content": …}`: every match becomes `content`, taken literally.
 class Replacement {

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <string>
 
+#include "ocelli/text/builtin_templates.h"
 #include "ocelli/text/chat_template.h"
 
 namespace ocelli::text {
@@ -13,14 +14,18 @@ namespace {
 OrderedJson answer(const OrderedJson& request) {
   OrderedJson out;
   try {
-    out["text"] = ChatTemplate(request.at("template").get<std::string>()).render(request.at("variables"));
+    const std::string source = request.contains("builtin") ? builtin_template(request.at("builtin").get<std::string>())
+                                                           : request.at("template").get<std::string>();
+    out["text"] = ChatTemplate(source).render(request.at("variables"));
+    if (request.contains("builtin")) out["template"] = source;
   } catch (const Error& error) {
     out["error"] = error.what();
   }
   return out;
 }
 
-/// OCELLI_PROBE: lines {"template", "variables"}. OCELLI_TEST_OUT: a line {"text"} or {"error"} for each.
+/// OCELLI_PROBE: lines {"template" or "builtin": a name, "variables"}. OCELLI_TEST_OUT: a line {"text"} (of a builtin one the
+/// "template" too) or {"error"} for each.
 TEST(TemplateProbe, AnswersRequests) {
   const char* requests = std::getenv("OCELLI_PROBE");
   const char* answers = std::getenv("OCELLI_TEST_OUT");

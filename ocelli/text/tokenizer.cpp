@@ -5,8 +5,8 @@
 
 #include "ocelli/base/error.h"
 #include "ocelli/text/added_tokens.h"
-#include "ocelli/text/bpe.h"
 #include "ocelli/text/decoder.h"
+#include "ocelli/text/model.h"
 #include "ocelli/text/normalizer.h"
 #include "ocelli/text/post_processor.h"
 #include "ocelli/text/pre_tokenizer.h"
@@ -16,7 +16,6 @@ namespace ocelli::text {
 
 namespace {
 
-constexpr uint64_t kMaxFileBytes = 256ULL << 20;
 // Positions inside a piece are 32 bits; normalizing and byte-level form may grow a text.
 constexpr size_t kMaxTextBytes = 64ULL << 20;
 
@@ -32,8 +31,9 @@ class PipelineTokenizer final : public Tokenizer {
   explicit PipelineTokenizer(const JsonView& file)
       : normalizer_(component(file, "normalizer", make_normalizer)),
         pre_tokenizer_(component(file, "pre_tokenizer", make_pre_tokenizer)),
-        model_(file.object("model")),
-        added_(file.value().value("added_tokens", Json()), file.path() + ".added_tokens", model_.vocabulary(), normalizer_.get()),
+        model_(make_model(file.object("model"))),
+        added_(file.value().value("added_tokens", Json()), file.path() + ".added_tokens", model_->vocabulary(),
+               normalizer_.get()),
         decoder_(component(file, "decoder", make_decoder)) {
     surroundings_ =
         component(file, "post_processor", [this](const JsonView& config) { return read_post_processor(config, vocab_size()); });
@@ -77,16 +77,16 @@ class PipelineTokenizer final : public Tokenizer {
     return text;
   }
 
-  int64_t vocab_size() const override { return std::max(model_.vocabulary().end(), added_.end()); }
+  int64_t vocab_size() const override { return std::max(model_->vocabulary().end(), added_.end()); }
 
   std::optional<int64_t> id_of(std::string_view token) const override {
     if (const AddedToken* added = added_.find(token)) return added->id;
-    return model_.vocabulary().id_of(token);
+    return model_->vocabulary().id_of(token);
   }
 
   std::string token_of(int64_t id) const override {
     if (const AddedToken* added = added_.find(id)) return added->content;
-    const std::string* token = model_.vocabulary().token_of(id);
+    const std::string* token = model_->vocabulary().token_of(id);
     require(token != nullptr, "tokenizer: id {} has no token (ids are below {})", id, vocab_size());
     return *token;
   }
@@ -122,17 +122,17 @@ class PipelineTokenizer final : public Tokenizer {
   }
 
   void encode_part(std::string_view text, bool at_start, std::vector<int64_t>& ids) const {
-    if (!pre_tokenizer_) return model_.encode(text, ids);
+    if (!pre_tokenizer_) return model_->encode(text, ids);
     Pieces pieces;
     pieces.at_start = at_start;
     pieces.add(text);
     pre_tokenizer_->apply(pieces);
-    for (size_t i = 0; i < pieces.size(); ++i) model_.encode(pieces[i], ids);
+    for (size_t i = 0; i < pieces.size(); ++i) model_->encode(pieces[i], ids);
   }
 
   std::unique_ptr<const Normalizer> normalizer_;
   std::unique_ptr<const PreTokenizer> pre_tokenizer_;
-  Bpe model_;
+  std::unique_ptr<const TokenModel> model_;
   AddedTokens added_;
   std::unique_ptr<const Decoder> decoder_;
   Surroundings surroundings_;
@@ -143,11 +143,6 @@ class PipelineTokenizer final : public Tokenizer {
 std::shared_ptr<const Tokenizer> make_tokenizer(const Json& tokenizer_json, const std::string& origin) {
   require(tokenizer_json.is_object(), "{} must be a JSON object", origin);
   return std::make_shared<PipelineTokenizer>(JsonView(tokenizer_json, origin));
-}
-
-std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path) {
-  const std::filesystem::path file = std::filesystem::is_directory(path) ? path / "tokenizer.json" : path;
-  return make_tokenizer(read_json(file, {.max_bytes = kMaxFileBytes}), file.string());
 }
 
 }  // namespace ocelli::text

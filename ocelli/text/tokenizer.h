@@ -13,9 +13,10 @@
 
 namespace ocelli::text {
 
-/// Text to ids and back, as the `tokenizers` package does from the same `tokenizer.json`: its byte-level BPE (GPT-2, Qwen2,
-/// Llama-3) and BPE after SentencePiece with byte fallback (Llama-2, Vicuna). `truncation` and `padding` of the file are not
-/// applied, as `transformers` doesn't either unless asked. Immutable after loading, so one may be used by many threads.
+/// Text to ids and back, as the packages the model was made with do it: `tokenizers` for a `tokenizer.json` (byte-level BPE, BPE
+/// with byte fallback, Unigram, WordPiece), `sentencepiece` for a `tokenizer.model`, `tiktoken` for Qwen's ranks. `truncation`
+/// and `padding` of the files are not applied, as `transformers` doesn't either unless asked. Immutable after loading, so one may
+/// be used by many threads.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -34,10 +35,15 @@ class Tokenizer {
   virtual bool is_special(int64_t id) const = 0;
 };
 
-/// Opens `tokenizer.json` (the file or the folder it is in; at most 256 MiB). Throws Error naming the file and the component that
-/// isn't supported.
+/// Opens the tokenizer of a model's folder, or one of its files (at most 256 MiB). Of a folder the first that is there:
+/// `tokenizer.json`; `tokenizer.model` or `spiece.model` (SentencePiece, see make_sentencepiece_tokenizer); `qwen.tiktoken`
+/// (make_qwen_tokenizer); `vocab.json` with `merges.txt` (byte_level_document); `vocab.txt` (wordpiece_document).
+/// All but the first obey tokenizer_config.json, special_tokens_map.json and added_tokens.json beside them.
+/// Throws Error naming the file and what in it isn't supported, or what was looked for.
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path);
-/// The same from parsed JSON.
+/// The file load_tokenizer would open in a folder, empty when there is none.
+std::filesystem::path find_tokenizer(const std::filesystem::path& folder);
+/// From a parsed `tokenizer.json`.
 std::shared_ptr<const Tokenizer> make_tokenizer(const Json& tokenizer_json, const std::string& origin);
 
 struct TrainOptions {

@@ -8,6 +8,7 @@
 
 #include "ocelli/base/file.h"
 #include "ocelli/base/json.h"
+#include "ocelli/text/sentencepiece.h"
 #include "ocelli/text/tokenizer.h"
 
 namespace ocelli::text {
@@ -25,6 +26,20 @@ Json encode_all(const Json& request) {
   return {{"ids", ids}, {"decoded", decoded}, {"plain", plain}, {"vocab_size", tokenizer->vocab_size()}};
 }
 
+/// The model alone, without anything a folder adds: what the `sentencepiece` package answers.
+Json encode_by_model(const Json& request) {
+  const auto path = request.at("sentencepiece").get<std::string>();
+  const SentencePiece model(parse_sentencepiece(read_file(path), path), path);
+  Json ids = Json::array(), decoded = Json::array();
+  for (const Json& text : request.at("texts")) {
+    std::vector<int64_t> encoded;
+    model.encode(text.get<std::string>(), encoded);
+    ids.push_back(encoded);
+  }
+  for (const Json& list : request.at("decode")) decoded.push_back(model.decode(list.get<std::vector<int64_t>>(), true));
+  return {{"ids", ids}, {"decoded", decoded}, {"vocab_size", model.size()}};
+}
+
 Json train(const Json& request) {
   const Json& options = request.at("train");
   const Json document = train_byte_level_bpe(options.at("texts").get<std::vector<std::string>>(),
@@ -35,7 +50,13 @@ Json train(const Json& request) {
   return {{"written", true}};
 }
 
-// OCELLI_PROBE: a file of requests, one JSON object a line: {"tokenizer", "texts", "add_special"} or {"train", "out"}.
+Json answer(const Json& request) {
+  if (request.contains("train")) return train(request);
+  return request.contains("sentencepiece") ? encode_by_model(request) : encode_all(request);
+}
+
+// OCELLI_PROBE: a file of requests, one JSON object a line: {"tokenizer", "texts", "add_special"},
+// {"sentencepiece", "texts", "decode": lists of ids} or {"train", "out"}.
 // OCELLI_TEST_OUT: the file that gets one answer a line, {"error"} where the request failed.
 TEST(TokenizerProbe, AnswersRequests) {
   const char* requests = std::getenv("OCELLI_PROBE");
@@ -44,14 +65,13 @@ TEST(TokenizerProbe, AnswersRequests) {
   std::istringstream lines(read_file(requests));
   std::string answers;
   for (std::string line; std::getline(lines, line);) {
-    Json answer;
+    Json result;
     try {
-      const Json request = parse_json(line, "request");
-      answer = request.contains("train") ? train(request) : encode_all(request);
+      result = answer(parse_json(line, "request"));
     } catch (const Error& error) {
-      answer = {{"error", error.what()}};
+      result = {{"error", error.what()}};
     }
-    answers += answer.dump() + "\n";
+    answers += result.dump() + "\n";
   }
   write_file_atomic(out, answers);
 }

@@ -139,6 +139,22 @@ void append_lowercase(std::string& out, char32_t c) {
   append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
 }
 
+std::string_view grapheme_at(std::string_view text, size_t pos) {
+  CodePoint last = code_point_at(text, pos);
+  size_t end = pos + last.bytes;
+  utf8proc_int32_t state = 0;
+  while (end < text.size()) {
+    const CodePoint next = code_point_at(text, end);
+    if (utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(last.value), static_cast<utf8proc_int32_t>(next.value),
+                                         &state) != 0) {
+      break;
+    }
+    end += next.bytes;
+    last = next;
+  }
+  return text.substr(pos, end - pos);
+}
+
 std::string normalize_unicode(std::string_view text, NormalForm form) {
   // ASCII is unchanged by every form.
   if (std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
@@ -157,6 +173,12 @@ std::string normalize_unicode(std::string_view text, NormalForm form) {
     pos += point.bytes;
   }
   append_normalized(out, text.substr(begin), form);
+  return out;
+}
+
+std::string compose_unicode(std::string_view text) {
+  std::string out;
+  append_normalized(out, text, NormalForm::kNfc);
   return out;
 }
 

@@ -18,9 +18,17 @@ bool is_word(char32_t c);     ///< \w of Rust's regex: Alphabetic, M, Nd, Pc, Jo
 /// Appends the lower-case form of one code point, without regard to its neighbours (Rust's char::to_lowercase).
 void append_lowercase(std::string& out, char32_t c);
 
+/// The extended grapheme cluster (what a reader takes for one character; Unicode annex 29) that begins at byte `pos` of valid
+/// UTF-8.
+std::string_view grapheme_at(std::string_view text, size_t pos);
+
 enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
 
 /// `text`: valid UTF-8.
 std::string normalize_unicode(std::string_view text, NormalForm form);
+
+/// NFC by the newest tables there are (Unicode 15), as Python's unicodedata; it and normalize_unicode differ for marks that
+/// Unicode 9 doesn't know.
+std::string compose_unicode(std::string_view text);
 
 }  // namespace ocelli::text

@@ -29,6 +29,18 @@ Vocabulary::Vocabulary(const JsonView& vocab) {
   }
 }
 
+Vocabulary::Vocabulary(const std::vector<std::string>& tokens, const std::string& path) {
+  require(tokens.size() <= static_cast<size_t>(kMaxTokenId), "{} has {} tokens, at most {} are taken", path, tokens.size(),
+          kMaxTokenId);
+  ids_.reserve(tokens.size());
+  tokens_.reserve(tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    require(is_valid_utf8(tokens[i]), "{}: token {} is no valid UTF-8", path, i);
+    const auto place = ids_.insert_or_assign(tokens[i], static_cast<int32_t>(i)).first;
+    tokens_.push_back(&place->first);
+  }
+}
+
 std::optional<int32_t> Vocabulary::id_of(std::string_view token) const {
   const auto found = ids_.find(token);
   if (found == ids_.end()) return std::nullopt;

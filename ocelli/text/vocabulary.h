@@ -29,6 +29,9 @@ class Vocabulary {
   /// `vocab`: an object of token to id. Throws Error when an id is given twice, is negative, is 2^21 or more, or is out of
   /// proportion (at least twice the entries + 65,536), or a token is no valid UTF-8.
   explicit Vocabulary(const JsonView& vocab);
+  /// Tokens by their ids; of equal ones the last is found. Throws Error naming `path` when one is no valid UTF-8, or there are
+  /// more than 2^21.
+  Vocabulary(const std::vector<std::string>& tokens, const std::string& path);
 
   std::optional<int32_t> id_of(std::string_view token) const;
   /// nullptr for an id that has no token.

@@ -2,9 +2,13 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cctype>
+#include <set>
+
 #include "ocelli/base/error.h"
-#include "ocelli/base/log.h"
 #include "ocelli/model/load.h"
+#include "ocelli/train/toml_reader.h"
 
 namespace ocelli::train {
 
@@ -18,7 +22,8 @@ const char* const kDefaultChatTemplate =
 namespace {
 
 namespace fs = std::filesystem;
-const std::vector<std::string> kSpecialTokens = {"<|bos|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<image>"};
+constexpr const char *kBos = "<|bos|>", *kEnd = "<|end|>", *kSystem = "<|system|>", *kUser = "<|user|>",
+                     *kAssistant = "<|assistant|>", *kImage = "<image>";
 /// Text a tokenizer is trained on: more than this changes little.
 constexpr size_t kMostTrainingText = 64 << 20;
 
@@ -46,83 +51,155 @@ Json part_config(const fs::path& folder, const char* key) {
   return config.contains(key) ? config[key] : config;
 }
 
-vision::VisionConfig vision_config(const PartRecipe& part) {
-  Json config = part.config;
+/// `word` as a whole word of `text`.
+bool names(std::string_view text, std::string_view word) {
+  const auto part_of_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  for (size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
+    const bool begins = at == 0 || !part_of_word(text[at - 1]);
+    const bool ends = at + word.size() == text.size() || !part_of_word(text[at + word.size()]);
+    if (begins && ends) return true;
+  }
+  return false;
+}
+
+/// Throws what is wrong with a part as a mistake of the recipe, with the place of the key it names.
+[[noreturn]] void refuse(const Recipe& recipe, const std::string& part, const Json& keys, std::string what) {
+  std::string place = recipe.name;
+  if (const auto found = recipe.places.find(part); found != recipe.places.end()) place = found->second;
+  for (const auto& [key, value] : keys.items()) {
+    const auto found = recipe.places.find(part + "." + key);
+    if (names(what, key) && found != recipe.places.end()) place = found->second;
+    // A JsonView's path joins its first key with ": ".
+    if (what.starts_with(part + ": " + key)) what.replace(part.size(), 2, ".");
+  }
+  throw UsageError(fmt::format("{}: {}", place, what));
+}
+
+/// Refuses the first key of `keys` that is not among those asked for (`a.b` inside objects).
+void check_keys(const Recipe& recipe, const std::string& part, const Json& keys, const std::set<std::string>& asked) {
+  std::vector<std::string> known;
+  for (const std::string& key : asked) {
+    if (key.find('.') == key.npos && key != "model_type" && key != "image_processor_type") known.push_back(key);
+  }
+  for (const auto& [key, value] : keys.items()) {
+    if (!asked.contains(key)) {
+      const auto found = recipe.places.find(part + "." + key);
+      throw UsageError(fmt::format("{}: {}.{} {}", found == recipe.places.end() ? recipe.name : found->second, part, key,
+                                   not_known(key, known)));
+    }
+    if (!value.is_object()) continue;
+    const auto inside = [&, prefix = key + "."](const std::string& one) { return one.starts_with(prefix); };
+    if (std::none_of(asked.begin(), asked.end(), inside)) continue;  // taken whole
+    for (const auto& [name, item] : value.items()) {
+      if (!asked.contains(key + "." + name)) {
+        refuse(recipe, part, keys, fmt::format("{}.{}.{} is not known", part, key, name));
+      }
+    }
+  }
+}
+
+/// A part given by its keys: read from `config`, which is `keys` in the reader's spelling.
+template <typename Read>
+auto read_keys(const Recipe& recipe, const std::string& part, const Json& keys, const Json& config, const Read& read) {
+  std::set<std::string> asked = {"architecture", "select_layer"};
+  try {
+    auto out = read(JsonView(config, part).noting(asked));
+    if (part != "model.vision") asked.erase("select_layer");
+    if (!config.contains("model_type")) asked.erase("architecture");
+    check_keys(recipe, part, keys, asked);
+    return out;
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& error) {
+    refuse(recipe, part, keys, error.what());
+  }
+}
+
+/// `architecture` is what config.json calls `model_type`.
+Json with_model_type(const Recipe& recipe, const std::string& part, const Json& keys, const char* known) {
+  if (!keys.contains("architecture")) refuse(recipe, part, keys, fmt::format("{}: give base or architecture ({})", part, known));
+  Json config = keys;
+  config["model_type"] = config["architecture"];
+  config.erase("architecture");
+  return config;
+}
+
+vision::VisionConfig vision_config(const Recipe& recipe) {
+  const PartRecipe& part = recipe.model.vision;
+  Json keys = part.config;
   std::vector<int64_t> layers;
-  if (config.contains("select_layer")) {
-    require(config["select_layer"].is_number_integer(), "model.vision.select_layer is {}, expected an integer",
-            config["select_layer"].dump());
-    layers = {config["select_layer"].get<int64_t>()};
-    config.erase("select_layer");
+  if (keys.contains("select_layer")) {
+    if (!keys["select_layer"].is_number_integer()) {
+      refuse(recipe, "model.vision", keys,
+             fmt::format("model.vision.select_layer is {}, expected an integer", keys["select_layer"].dump()));
+    }
+    layers = {keys["select_layer"].get<int64_t>()};
+    keys.erase("select_layer");
   }
+  vision::VisionConfig out;
   if (!part.base.empty()) {
-    require(config.empty(), "model.vision: base and \"{}\" can't both be given", config.empty() ? "" : config.begin().key());
-    config = part_config(model::resolve_model(part.base), "vision_config");
+    if (!keys.empty()) {
+      const std::string& key = keys.begin().key();
+      refuse(recipe, "model.vision", keys,
+             fmt::format("model.vision.{} is given beside base, whose own configuration holds", key));
+    }
+    const fs::path folder = model::resolve_model(part.base);
+    const Json config = part_config(folder, "vision_config");
+    out = vision::VisionConfig::from_json(JsonView(config, (folder / "config.json").string()));
   } else {
-    require(config.contains("architecture"),
-            "model.vision: give base or architecture (ocelli_vision, clip_vision_model, siglip_vision_model)");
-    config["model_type"] = config["architecture"];
-    config.erase("architecture");
+    const Json config = with_model_type(recipe, "model.vision", keys, "ocelli_vision, clip_vision_model, siglip_vision_model");
+    out = read_keys(recipe, "model.vision", keys, config,
+                    [](const JsonView& view) { return vision::VisionConfig::from_json(view); });
   }
-  vision::VisionConfig out = vision::VisionConfig::from_json(JsonView(config, "model.vision"));
   if (!layers.empty()) out.feature_layers = layers;
   return out;
 }
 
-model::ImageProcessor image_processor(const Recipe& recipe, const vision::VisionConfig& tower) {
-  Json config = recipe.model.image;
-  if (config.empty() && !recipe.model.vision.base.empty()) {
-    const fs::path file = model::resolve_model(recipe.model.vision.base) / "preprocessor_config.json";
-    if (fs::exists(file)) {
-      const Json json = read_json(file);
-      return model::ImageProcessor::from_json(JsonView(json, file.string()));
+language::DecoderConfig decoder_config(const Recipe& recipe, int64_t vocabulary) {
+  const PartRecipe& part = recipe.model.decoder;
+  language::DecoderConfig out;
+  if (!part.base.empty()) {
+    if (!part.config.empty()) {
+      const std::string& key = part.config.begin().key();
+      refuse(recipe, "model.decoder", part.config,
+             fmt::format("model.decoder.{} is given beside base, whose own configuration holds", key));
     }
+    out = model::ModelConfig::load(model::resolve_model(part.base)).decoder;
+  } else {
+    Json config = with_model_type(recipe, "model.decoder", part.config, "llama, …");
+    if (!config.contains("vocab_size")) config["vocab_size"] = vocabulary;
+    out = read_keys(recipe, "model.decoder", part.config, config,
+                    [](const JsonView& view) { return language::DecoderConfig::from_json(view); });
   }
+  out.vocab_size = std::max(out.vocab_size, vocabulary);
+  return out;
+}
+
+model::ImageProcessor image_processor(const Recipe& recipe, const vision::VisionConfig& tower) {
+  const Json& keys = recipe.model.image;
+  if (keys.empty() && !recipe.model.vision.base.empty()) {
+    return model::Processor::load_images(model::resolve_model(recipe.model.vision.base));
+  }
+  Json config = keys;
   config["image_processor_type"] = "OcelliImageProcessor";
   if (!config.contains("size")) config["size"] = tower.image_size;
-  model::ImageProcessor out = model::ImageProcessor::from_json(JsonView(config, "model.image"));
-  require(out.height == tower.image_size && out.width == tower.image_size, "model.image.size is {}, the vision tower takes {}",
-          out.height, tower.image_size);
-  return out;
+  return read_keys(recipe, "model.image", keys, config,
+                   [](const JsonView& view) { return model::ImageProcessor::from_json(view); });
 }
 
+/// The text side of a model: what its processor is made of, without pictures.
 struct TextParts {
-  Json tokenizer_json;
-  std::shared_ptr<const text::Tokenizer> tokenizer;
-  std::string chat_template, bos, eos;
+  model::Processor::Parts parts;
+  std::vector<int64_t> ends;  ///< ids an answer ends with
+  int64_t vocabulary = 0;     ///< ids in all
 };
 
-TextParts tokenizer_parts(const Recipe& recipe, const std::vector<std::shared_ptr<const data::Dataset>>& sources) {
-  TextParts out;
-  if (recipe.tokenizer.train) {
-    out.tokenizer_json = text::train_byte_level_bpe(
-        texts_of(sources), {.vocab_size = recipe.tokenizer.vocab_size, .min_frequency = 2, .special_tokens = kSpecialTokens});
-    out.bos = kSpecialTokens[0];
-    out.eos = kSpecialTokens[1];
-    out.chat_template = kDefaultChatTemplate;
-  } else {
-    const std::string base = !recipe.tokenizer.base.empty() ? recipe.tokenizer.base : recipe.model.decoder.base;
-    require(!base.empty(), "tokenizer: give base, or train = true (a new decoder has none)");
-    const fs::path folder = model::resolve_model(base);
-    require(fs::exists(folder / "tokenizer.json"), "tokenizer: {} has no tokenizer.json", folder.string());
-    // Through the processor, so that every place a template may stand in is looked at.
-    const auto processor = model::Processor::load_text(folder);
-    out.tokenizer_json = processor.tokenizer_json;
-    out.bos = processor.bos_token;
-    out.eos = processor.eos_token;
-    out.chat_template = processor.chat_template.empty() ? kDefaultChatTemplate : processor.chat_template;
-  }
-  if (!recipe.tokenizer.chat_template.empty()) out.chat_template = recipe.tokenizer.chat_template;
-  return out;
-}
-
-/// The id of `<image>`, which is added to the tokenizer when it has none.
-int64_t image_token(TextParts& parts) {
-  parts.tokenizer = text::make_tokenizer(parts.tokenizer_json, "tokenizer.json");
-  if (const auto id = parts.tokenizer->id_of("<image>")) return *id;
+/// Adds a special token where the tokenizer has none of that name; gives its id.
+int64_t add_token(model::Processor::Parts& parts, const std::string& content) {
+  if (const auto id = parts.tokenizer->id_of(content)) return *id;
   const int64_t id = parts.tokenizer->vocab_size();
   parts.tokenizer_json["added_tokens"].push_back({{"id", id},
-                                                  {"content", "<image>"},
+                                                  {"content", content},
                                                   {"single_word", false},
                                                   {"lstrip", false},
                                                   {"rstrip", false},
@@ -132,7 +209,119 @@ int64_t image_token(TextParts& parts) {
   return id;
 }
 
+/// The ids the base of a tokenizer ends answers with: those of generation_config.json, else of config.json.
+std::vector<int64_t> ends_of(const fs::path& folder) {
+  for (const char* name : {"generation_config.json", "config.json"}) {
+    if (!fs::exists(folder / name)) continue;
+    const Json json = std::string_view(name) == "config.json" ? part_config(folder, "text_config") : read_json(folder / name);
+    const JsonView config(json, (folder / name).string());
+    if (!config.has("eos_token_id")) continue;
+    if (json["eos_token_id"].is_array()) return config.integers("eos_token_id");
+    return {config.integer("eos_token_id")};
+  }
+  return {};
+}
+
+/// A tokenizer as its folder has it.
+TextParts loaded_text(const Recipe& recipe) {
+  const std::string base = !recipe.tokenizer.base.empty() ? recipe.tokenizer.base : recipe.model.decoder.base;
+  if (base.empty())
+    throw UsageError(fmt::format("{}: tokenizer: give base, or train = true (a new decoder has none)", recipe.name));
+  const fs::path folder = model::resolve_model(base);
+  TextParts out;
+  // Through the processor, so that every place a template may stand in is looked at.
+  out.parts = model::Processor::load_text(folder);
+  require(!out.parts.tokenizer_json.is_null(), "tokenizer: {} has no tokenizer.json", folder.string());
+  out.ends = ends_of(folder);
+  if (out.parts.chat_template.empty() && recipe.tokenizer.chat_template.empty()) {
+    // A template of ours is no use with marks the tokenizer cuts to pieces, or an end it never gives.
+    out.parts.chat_template = kDefaultChatTemplate;
+    for (const char* token : {kEnd, kSystem, kUser, kAssistant}) add_token(out.parts, token);
+    out.parts.eos_token = kEnd;
+    if (out.parts.bos_token.empty()) {
+      out.parts.bos_token = kBos;
+      add_token(out.parts, kBos);
+    }
+  }
+  return out;
+}
+
+/// A tokenizer trained on `sources`; without them only its size.
+TextParts trained_text(const Recipe& recipe, const std::vector<std::shared_ptr<const data::Dataset>>* sources) {
+  TextParts out;
+  out.vocabulary = recipe.tokenizer.vocab_size;
+  out.parts.chat_template = kDefaultChatTemplate;
+  out.parts.bos_token = kBos;
+  out.parts.eos_token = kEnd;
+  if (sources == nullptr) return out;
+  out.parts.tokenizer_json =
+      text::train_byte_level_bpe(texts_of(*sources), {.vocab_size = recipe.tokenizer.vocab_size,
+                                                      .min_frequency = 2,
+                                                      .special_tokens = {kBos, kEnd, kSystem, kUser, kAssistant, kImage}});
+  out.parts.tokenizer = text::make_tokenizer(out.parts.tokenizer_json, "tokenizer.json");
+  return out;
+}
+
+TextParts text_parts(const Recipe& recipe, const std::vector<std::shared_ptr<const data::Dataset>>* sources) {
+  TextParts out = recipe.tokenizer.train ? trained_text(recipe, sources) : loaded_text(recipe);
+  if (!recipe.tokenizer.chat_template.empty()) out.parts.chat_template = recipe.tokenizer.chat_template;
+  const bool sees = recipe.model.vision.given();
+  if (out.parts.tokenizer == nullptr) {  // its special tokens get the first ids, in order
+    if (sees) out.parts.placeholder.token_id = 5;
+    return out;
+  }
+  if (sees) out.parts.placeholder.token_id = add_token(out.parts, kImage);
+  out.vocabulary = out.parts.tokenizer->vocab_size();
+  const auto end = out.parts.tokenizer->id_of(out.parts.eos_token);
+  if (end && std::find(out.ends.begin(), out.ends.end(), *end) == out.ends.end()) out.ends.push_back(*end);
+  return out;
+}
+
+Configured configured_parts(const Recipe& recipe, const TextParts& text) {
+  Configured out;
+  model::ModelConfig& config = out.config;
+  config.decoder = decoder_config(recipe, text.vocabulary);
+  std::erase_if(config.eos_token_ids = text.ends, [&](int64_t id) { return id < 0 || id >= config.decoder.vocab_size; });
+  if (text.parts.tokenizer != nullptr) config.bos_token_id = text.parts.tokenizer->id_of(text.parts.bos_token).value_or(-1);
+  if (!recipe.model.vision.given()) return out;
+  config.placeholder = text.parts.placeholder;
+  config.vision = vision_config(recipe);
+  const PartRecipe& connector = recipe.model.connector;
+  if (!connector.base.empty()) {
+    refuse(recipe, "model.connector", {}, "model.connector.base: connectors are loaded with a whole model (model.base)");
+  }
+  const Json keys = connector.config.empty() ? Json{{"type", "mlp"}} : connector.config;
+  config.connector = read_keys(recipe, "model.connector", keys, keys, [&](const JsonView& view) {
+    return connector::ConnectorConfig::from_json(view, config.vision->feature_width(), config.decoder.hidden_size);
+  });
+  out.images = image_processor(recipe, *config.vision);
+  const bool one_size = config.vision->position_resize == vision::PositionResize::kNone;
+  if (one_size && (out.images->height != config.vision->image_size || out.images->width != config.vision->image_size)) {
+    refuse(recipe, "model.image", recipe.model.image,
+           fmt::format("model.image.size is {} x {}, the vision tower takes {} x {}", out.images->width, out.images->height,
+                       config.vision->image_size, config.vision->image_size));
+  }
+  try {  // parts that are sound, but don't go together
+    const model::Model model(config);
+    model.num_tokens(out.images->tiling(out.images->width, out.images->height));
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& error) {
+    refuse(recipe, "model.connector", keys, error.what());
+  }
+  return out;
+}
+
 }  // namespace
+
+Configured configure(const Recipe& recipe) {
+  if (recipe.model.base.empty()) return configured_parts(recipe, text_parts(recipe, nullptr));
+  const fs::path folder = model::resolve_model(recipe.model.base);
+  Configured out;
+  out.config = model::ModelConfig::load(folder);
+  if (out.config.vision) out.images = model::Processor::load(folder, out.config)->images();
+  return out;
+}
 
 Assembled assemble(const Recipe& recipe, const std::vector<std::shared_ptr<const data::Dataset>>& sources) {
   Assembled out;
@@ -143,46 +332,14 @@ Assembled assemble(const Recipe& recipe, const std::vector<std::shared_ptr<const
     out.processor = model::Processor::load(folder, out.model->config());
     return out;
   }
-  TextParts text = tokenizer_parts(recipe, sources);
-  model::ModelConfig config;
-  config.model_type = "ocelli";
-
-  Json decoder = recipe.model.decoder.config;
-  if (!recipe.model.decoder.base.empty()) {
-    require(decoder.empty(), "model.decoder: base and \"{}\" can't both be given", decoder.empty() ? "" : decoder.begin().key());
-    decoder = part_config(model::resolve_model(recipe.model.decoder.base), "text_config");
-  } else {
-    require(decoder.contains("architecture"), "model.decoder: give base or architecture (llama)");
-    decoder["model_type"] = decoder["architecture"];
-    decoder.erase("architecture");
-  }
-  const bool sees = !recipe.model.vision.base.empty() || !recipe.model.vision.config.empty();
-  if (sees) config.image_token_id = image_token(text);
-  text.tokenizer = text::make_tokenizer(text.tokenizer_json, "tokenizer.json");
-  const int64_t known =
-      decoder.contains("vocab_size") && decoder["vocab_size"].is_number_integer() ? decoder["vocab_size"].get<int64_t>() : 0;
-  decoder["vocab_size"] = std::max(known, text.tokenizer->vocab_size());
-  config.decoder = language::DecoderConfig::from_json(JsonView(decoder, "model.decoder"));
-  if (const auto id = text.tokenizer->id_of(text.bos)) config.bos_token_id = *id;
-  if (const auto id = text.tokenizer->id_of(text.eos)) config.eos_token_ids = {*id};
-
-  model::Processor::Parts parts;
-  if (sees) {
-    config.vision = vision_config(recipe.model.vision);
-    require(recipe.model.connector.base.empty(), "model.connector.base: connectors are loaded with a whole model (model.base)");
-    const Json connector = recipe.model.connector.config.empty() ? Json{{"type", "mlp"}} : recipe.model.connector.config;
-    config.connector = connector::ConnectorConfig::from_json(JsonView(connector, "model.connector"),
-                                                             config.vision->feature_width(), config.decoder.hidden_size);
-    parts.images = image_processor(recipe, *config.vision);
-  }
-  parts.tokenizer = text.tokenizer;
-  parts.tokenizer_json = text.tokenizer_json;
-  parts.chat_template = text.chat_template;
-  parts.bos_token = text.bos;
-  parts.eos_token = text.eos;
-  parts.image_token_id = config.image_token_id;
-  parts.processor_config = model::published_processor_config(config);
-  out.processor = std::make_shared<const model::Processor>(std::move(parts));
+  TextParts text = text_parts(recipe, &sources);
+  const Configured configured = configured_parts(recipe, text);
+  const model::ModelConfig& config = configured.config;
+  if (configured.images) text.parts.images = *configured.images;
+  text.parts.positions = config.positions;
+  text.parts.visual_expert = config.decoder.visual_expert;
+  text.parts.processor_config = model::published_processor_config(config);
+  out.processor = std::make_shared<const model::Processor>(std::move(text.parts));
   out.model = std::make_shared<model::Model>(config);
   nn::initialize(*out.model, recipe.seed);
   if (!recipe.model.vision.base.empty()) {

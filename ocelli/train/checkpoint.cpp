@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <vector>
 
 #include "ocelli/base/error.h"
@@ -57,26 +58,51 @@ std::vector<fs::path> checkpoints_of(const fs::path& run) {
 /// A folder is taken away in two steps, so that one half removed is never taken for a checkpoint.
 void remove_folder(const fs::path& folder) {
   const fs::path trash = folder.string() + ".trash";
+  fs::remove_all(trash);  // of a removal that was cut short: rename takes no folder that holds files
   fs::rename(folder, trash);
   fs::remove_all(trash);
 }
 
-void write_weights(const fs::path& folder, const model::Model& model, const Optimizer* optimizer) {
-  if (optimizer == nullptr) {
-    model::save_model(model, folder);
-    return;
-  }
-  model::save_model(model, folder, [&](const std::string& name) { return optimizer->master(name); });
+void write_weights(const fs::path& folder, const model::Model& model, const Masters& masters) {
+  model::save_model(model, folder, [&](const std::string& name) {
+    const auto found = masters.find(name);
+    return found == masters.end() ? at::Tensor() : found->second;
+  });
+}
+
+/// The keys of TimeSpent.
+std::vector<std::pair<const char*, double*>> fields(TimeSpent& time) {
+  return {{"waiting", &time.waiting},   {"vision", &time.vision},       {"decoder", &time.decoder},
+          {"backward", &time.backward}, {"optimizer", &time.optimizer}, {"checkpoints", &time.checkpoints}};
 }
 
 }  // namespace
 
+double RunState::recent_loss() const {
+  if (recent_losses.empty()) return 0;
+  return std::accumulate(recent_losses.begin(), recent_losses.end(), 0.0) / static_cast<double>(recent_losses.size());
+}
+
 Json RunState::to_json() const {
-  return {{"format", kFormat},        {"step", step},         {"stage", stage},
-          {"stage_step", stage_step}, {"position", position}, {"optimizer_steps", optimizer_steps},
-          {"drawn", drawn},           {"faults", faults},     {"tokens", tokens},
-          {"samples", samples},       {"pictures", pictures}, {"flops", flops},
-          {"seconds", seconds}};
+  Json spent = Json::object();
+  TimeSpent copy = time;
+  for (const auto& [key, value] : fields(copy)) spent[key] = *value;
+  return {{"format", kFormat},
+          {"step", step},
+          {"stage", stage},
+          {"stage_step", stage_step},
+          {"position", position},
+          {"optimizer_steps", optimizer_steps},
+          {"drawn", drawn},
+          {"faults", faults},
+          {"tokens", tokens},
+          {"samples", samples},
+          {"pictures", pictures},
+          {"flops", flops},
+          {"seconds", seconds},
+          {"time", spent},
+          {"recent_losses", recent_losses},
+          {"peak_tensor_bytes", peak_tensor_bytes}};
 }
 
 RunState RunState::from_json(const JsonView& json) {
@@ -97,10 +123,20 @@ RunState RunState::from_json(const JsonView& json) {
   }
   state.flops = json.number("flops");
   state.seconds = json.number("seconds");
+  state.peak_tensor_bytes = json.integer_in("peak_tensor_bytes", 0, int64_t{1} << 60);
+  const JsonView spent = json.object("time");
+  for (const auto& [key, value] : fields(state.time)) *value = spent.number(key);
+  // A loss that wasn't finite is null in JSON.
+  const JsonView& view = json;
+  require(view.has("recent_losses") && view.value()["recent_losses"].is_array(), "{}.recent_losses: expected a list",
+          json.path());
+  for (const Json& loss : view.value()["recent_losses"]) {
+    if (loss.is_number()) state.recent_losses.push_back(loss.get<double>());
+  }
   return state;
 }
 
-void write_checkpoint(const fs::path& run, const model::Model& model, const model::Processor& processor,
+void write_checkpoint(const fs::path& run, const model::Model& model, const model::Processor& processor, const Masters& masters,
                       const Optimizer& optimizer, const RunState& state, int64_t keep) {
   const fs::path parent = run / "checkpoints";
   make_directories(parent);
@@ -108,7 +144,7 @@ void write_checkpoint(const fs::path& run, const model::Model& model, const mode
   const fs::path temporary = final.string() + fmt::format(".tmp-{}", getpid());
   try {
     fs::remove_all(temporary);
-    write_weights(temporary, model, &optimizer);
+    write_weights(temporary, model, masters);
     processor.save(temporary);
     std::map<std::string, RawTensor, std::less<>> moments;
     const auto tensors = optimizer.state();
@@ -157,13 +193,20 @@ void verify_checkpoint(const fs::path& checkpoint) {
   }
 }
 
-std::optional<fs::path> newest_checkpoint(const fs::path& run) {
-  if (fs::is_directory(run / "checkpoints")) {
-    for (const auto& entry : fs::directory_iterator(run / "checkpoints")) {
+void sweep(const fs::path& run) {
+  for (const fs::path& folder : {run, run / "checkpoints"}) {
+    if (!fs::is_directory(folder)) continue;
+    std::vector<fs::path> left;
+    for (const auto& entry : fs::directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();
-      if (name.find(".tmp-") != std::string::npos || name.ends_with(".trash")) fs::remove_all(entry.path());
+      const bool ours = name.starts_with("model.") || name.starts_with("step-");
+      if (ours && (name.find(".tmp-") != std::string::npos || name.ends_with(".trash"))) left.push_back(entry.path());
     }
+    for (const fs::path& path : left) fs::remove_all(path);
   }
+}
+
+std::optional<fs::path> newest_checkpoint(const fs::path& run) {
   for (const fs::path& checkpoint : checkpoints_of(run)) {
     try {
       verify_checkpoint(checkpoint);
@@ -180,10 +223,6 @@ RunState read_state(const fs::path& checkpoint) {
   return RunState::from_json(JsonView(json, (checkpoint / "state.json").string()));
 }
 
-void restore_model(const fs::path& checkpoint, model::Model& model) {
-  model::load_part(model, "", checkpoint, {.dtype = at::kFloat, .trainable = true});
-}
-
 void restore_optimizer(const fs::path& checkpoint, Optimizer& optimizer, const RunState& state) {
   const auto file = open_safetensors(checkpoint / "optimizer.safetensors");
   std::map<std::string, at::Tensor> tensors;
@@ -192,11 +231,11 @@ void restore_optimizer(const fs::path& checkpoint, Optimizer& optimizer, const R
 }
 
 void write_model_folder(const fs::path& folder, const model::Model& model, const model::Processor& processor,
-                        const Optimizer* optimizer) {
+                        const Masters& masters) {
   const fs::path temporary = folder.string() + fmt::format(".tmp-{}", getpid());
   try {
     fs::remove_all(temporary);
-    write_weights(temporary, model, optimizer);
+    write_weights(temporary, model, masters);
     processor.save(temporary);
     if (fs::exists(folder)) remove_folder(folder);
     fs::rename(temporary, folder);

@@ -38,13 +38,24 @@ at::ScalarType state_type(const at::Tensor& parameter) {
 
 }  // namespace
 
-Optimizer::Optimizer(model::Model& model, const StageRecipe& stage) : stage_(stage) {
+Masters masters_of(const model::Model& model, const std::vector<StageRecipe>& stages, at::ScalarType compute) {
+  Masters out;
+  if (!c10::isReducedFloatingType(compute)) return out;
+  nn::for_each_parameter(model, [&](const std::string& name, const nn::Parameter& declared) {
+    const std::string part(model::part_of(name));
+    const auto trains = [&](const StageRecipe& stage) { return stage.trains(part) && stage.learning_rate.at(part) > 0; };
+    if (!declared.buffer && std::any_of(stages.begin(), stages.end(), trains)) out[name] = declared.tensor.detach();
+  });
+  return out;
+}
+
+Optimizer::Optimizer(model::Model& model, const StageRecipe& stage, const Masters& masters) : stage_(stage) {
   nn::for_each_parameter(model, [&](const std::string& name, const nn::Parameter& declared) {
     if (declared.buffer) return;
     const std::string part(model::part_of(name));
     const double rate = stage.learning_rate.at(part);
     at::Tensor parameter = declared.tensor;
-    const bool trained = std::find(stage.train.begin(), stage.train.end(), part) != stage.train.end() && rate > 0;
+    const bool trained = stage.trains(part) && rate > 0;
     parameter.requires_grad_(trained);
     if (!trained) return;
     Entry entry;
@@ -52,7 +63,11 @@ Optimizer::Optimizer(model::Model& model, const StageRecipe& stage) : stage_(sta
     entry.part = part;
     entry.parameter = parameter;
     const at::ScalarType wide = state_type(parameter);
-    if (parameter.scalar_type() != wide) entry.master = parameter.detach().to(wide);
+    if (parameter.scalar_type() != wide) {
+      const auto found = masters.find(name);
+      require(found != masters.end(), "optimizer: {} has no fp32 weight behind it", name);
+      entry.master = found->second;
+    }
     entry.first = at::zeros(parameter.sizes(), parameter.options().dtype(wide).requires_grad(false));
     entry.second = at::zeros_like(entry.first);
     entry.rate = rate;
@@ -124,12 +139,6 @@ void Optimizer::clear_gradients() {
   for (Entry& entry : entries_) entry.parameter.mutable_grad().reset();
 }
 
-int64_t Optimizer::trained_parameters() const {
-  int64_t total = 0;
-  for (const Entry& entry : entries_) total += entry.parameter.numel();
-  return total;
-}
-
 std::map<std::string, double> Optimizer::rates(double share) const {
   std::map<std::string, double> out;
   for (const Entry& entry : entries_) out[entry.part] = entry.rate * share;
@@ -141,7 +150,6 @@ std::map<std::string, at::Tensor> Optimizer::state() const {
   for (const Entry& entry : entries_) {
     out["first." + entry.name] = entry.first;
     out["second." + entry.name] = entry.second;
-    if (entry.master.defined()) out["weight." + entry.name] = entry.master;
   }
   return out;
 }
@@ -157,18 +165,8 @@ void Optimizer::restore(const std::map<std::string, at::Tensor>& state, int64_t 
   for (Entry& entry : entries_) {
     copy("first." + entry.name, entry.first);
     copy("second." + entry.name, entry.second);
-    if (!entry.master.defined()) continue;
-    copy("weight." + entry.name, entry.master);
-    entry.parameter.copy_(entry.master);
   }
   steps_ = steps;
-}
-
-at::Tensor Optimizer::master(const std::string& name) const {
-  for (const Entry& entry : entries_) {
-    if (entry.name == name) return entry.master;
-  }
-  return {};
 }
 
 }  // namespace ocelli::train

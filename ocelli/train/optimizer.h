@@ -12,13 +12,21 @@
 
 namespace ocelli::train {
 
-/// AdamW over the parts a stage trains, each with its rate. In bf16 it holds the fp32 weights, and writes one bf16 copy for the
+/// fp32 weights behind a model that computes in bf16, by parameter name.
+using Masters = std::map<std::string, at::Tensor>;
+
+/// The weights of every part a stage of the recipe trains, to be taken before the model is cast: they outlive stages, so that
+/// nothing is rounded at their ends. Empty where the model stays fp32.
+Masters masters_of(const model::Model& model, const std::vector<StageRecipe>& stages, at::ScalarType compute);
+
+/// AdamW over the parts a stage trains, each with its rate. In bf16 it updates the fp32 weights, and writes one bf16 copy for the
 /// model to compute with after every step. State is kept by parameter name.
 class Optimizer {
  public:
   /// Marks trained parameters as requiring gradients and all others as not.
   /// Weight decay spares norms, biases and embeddings of one dimension, as transformers does.
-  Optimizer(model::Model& model, const StageRecipe& stage);
+  /// `masters` holds the fp32 weight of every parameter it trains that isn't fp32 itself, and is updated in place.
+  Optimizer(model::Model& model, const StageRecipe& stage, const Masters& masters = {});
 
   /// Norm of all gradients, in double. A parameter without a gradient counts as zero.
   double gradient_norm() const;
@@ -28,16 +36,13 @@ class Optimizer {
   void clear_gradients();
 
   int64_t steps() const { return steps_; }
-  int64_t trained_parameters() const;
   /// Rates by part at `share`.
   std::map<std::string, double> rates(double share) const;
 
-  /// Moments by name, and in bf16 the fp32 weights as `weight.<name>`.
+  /// Moments by name.
   std::map<std::string, at::Tensor> state() const;
   /// Puts state() back; throws Error naming a tensor that is missing or has another shape.
   void restore(const std::map<std::string, at::Tensor>& state, int64_t steps);
-  /// The fp32 weight of a parameter the model holds in bf16; undefined when the model's own is fp32.
-  at::Tensor master(const std::string& name) const;
 
  private:
   struct Entry {

@@ -56,12 +56,15 @@ struct Reference {
 
 void compare_over_ten_steps(at::ScalarType dtype, double tolerance) {
   const auto model = make_model();
+  const Masters masters = masters_of(*model, {stage()}, dtype);
   model::set_precision(*model, dtype);
-  Optimizer optimizer(*model, stage());
+  Optimizer optimizer(*model, stage(), masters);
   const auto all = parameters(*model);
+  EXPECT_EQ(masters.size(), dtype == at::kBFloat16 ? all.size() : 0);
   std::map<std::string, Reference> reference;
   for (const auto& [name, tensor] : all) {
-    const at::Tensor wide = tensor.detach().to(at::kDouble).clone();
+    // From what the model held before it was cast.
+    const at::Tensor wide = (masters.empty() ? tensor : masters.at(name)).detach().to(at::kDouble).clone();
     reference[name] = {wide, at::zeros_like(wide), at::zeros_like(wide)};
   }
   for (int64_t t = 1; t <= 10; ++t) {
@@ -80,8 +83,7 @@ void compare_over_ten_steps(at::ScalarType dtype, double tolerance) {
   }
   EXPECT_EQ(optimizer.steps(), 10);
   for (const auto& [name, tensor] : all) {
-    const at::Tensor master = optimizer.master(name);
-    EXPECT_EQ(master.defined(), dtype == at::kBFloat16);
+    const at::Tensor master = masters.empty() ? at::Tensor() : masters.at(name);
     const at::Tensor weight = master.defined() ? master : tensor;
     EXPECT_LT((weight.to(at::kDouble) - reference[name].weight).abs().max().item<double>(), tolerance) << name;
     EXPECT_FALSE(tensor.grad().defined());
@@ -103,9 +105,10 @@ TEST(Optimizer, KeepsFp32WeightsBehindBf16) {
 TEST(Optimizer, RestoredItGoesOnBitForBit) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const auto model = make_model(), other = make_model();
+    const Masters masters = masters_of(*model, {stage()}, dtype), others = masters_of(*other, {stage()}, dtype);
     model::set_precision(*model, dtype);
     model::set_precision(*other, dtype);
-    Optimizer one(*model, stage()), two(*other, stage());
+    Optimizer one(*model, stage(), masters), two(*other, stage(), others);
     const auto run = [](Optimizer& optimizer, const model::Model& of, int64_t t) {
       int64_t salt = 0;
       for (const auto& [name, tensor] : parameters(of)) {
@@ -123,6 +126,10 @@ TEST(Optimizer, RestoredItGoesOnBitForBit) {
       at::Tensor target = to.at(name);
       target.copy_(tensor);
     }
+    for (const auto& [name, tensor] : masters) {
+      at::Tensor target = others.at(name);
+      target.copy_(tensor);
+    }
     two.restore(state, 3);
     run(one, *model, 4);
     run(two, *other, 4);
@@ -130,6 +137,15 @@ TEST(Optimizer, RestoredItGoesOnBitForBit) {
     state.erase(state.begin());
     EXPECT_THAT(test::error_of([&] { two.restore(state, 3); }), ::testing::HasSubstr("is missing"));
   }
+}
+
+TEST(Optimizer, NeedsAnFp32WeightBehindEveryBf16OneItTrains) {
+  const auto model = make_model();
+  model::set_precision(*model, at::kBFloat16);
+  EXPECT_THAT(test::error_of([&] { Optimizer(*model, stage()); }), ::testing::HasSubstr("has no fp32 weight behind it"));
+  StageRecipe frozen = stage();
+  frozen.train = {"vision"};
+  EXPECT_TRUE(masters_of(*make_model(), {frozen}, at::kBFloat16).empty());
 }
 
 TEST(Optimizer, RefusesToTrainNothing) {

@@ -37,14 +37,14 @@ toml::table* named(toml::array& array, std::string_view name) {
 
 /// Relative paths are meant from the folder of the file that names them, and of overrides from the working folder.
 void make_absolute(toml::table& table, std::string_view key, const fs::path& folder) {
-  auto value = table[key].value<std::string>();
-  if (!value || value->empty()) return;
-  const fs::path path(*value);
+  toml::value<std::string>* value = table[key].as_string();
+  if (value == nullptr || value->get().empty()) return;
+  const fs::path path(value->get());
   if (path.is_absolute()) return;
   const fs::path full = (folder / path).lexically_normal();
   // `org/name` that is no folder here stays: it may stand in the Hugging Face cache.
   if (key == "base" && !fs::exists(full)) return;
-  table.insert_or_assign(key, full.string());
+  *value = full.string();  // in place: the node keeps where it was written
 }
 
 void resolve_paths(toml::table& root, const fs::path& folder) {
@@ -65,23 +65,24 @@ void resolve_paths(toml::table& root, const fs::path& folder) {
   }
 }
 
-void merge(toml::table& base, const toml::table& over) {
-  for (const auto& [key, value] : over) {
+/// Nodes are moved, not copied: only then they keep where they were written.
+void merge(toml::table& base, toml::table&& over) {
+  for (auto&& [key, value] : over) {
     toml::node* under = base.get(key.str());
     if (under != nullptr && under->is_table() && value.is_table()) {
-      merge(*under->as_table(), *value.as_table());
+      merge(*under->as_table(), std::move(*value.as_table()));
     } else if (under != nullptr && under->is_array_of_tables() && value.is_array_of_tables()) {
-      for (const toml::node& item : *value.as_array()) {
-        const toml::table& table = *item.as_table();
+      for (toml::node& item : *value.as_array()) {
+        toml::table& table = *item.as_table();
         toml::table* same = named(*under->as_array(), table["name"].value_or(std::string_view()));
         if (same != nullptr) {
-          merge(*same, table);
+          merge(*same, std::move(table));
         } else {
-          under->as_array()->push_back(table);
+          under->as_array()->push_back(std::move(table));
         }
       }
     } else {
-      base.insert_or_assign(key.str(), value);
+      base.insert_or_assign(key.str(), std::move(value));
     }
   }
 }
@@ -95,7 +96,7 @@ toml::table read_with_bases(const fs::path& file, int depth) {
   if (!base_name) return table;
   table.erase("extends");
   toml::table base = read_with_bases(folder / *base_name, depth + 1);
-  merge(base, table);
+  merge(base, std::move(table));
   return base;
 }
 
@@ -108,9 +109,11 @@ void apply_override(toml::table& root, const std::string& text) {
   for (std::string key; std::getline(path, key, '.');) keys.push_back(key);
   toml::table value;
   try {
-    value = toml::parse("value = " + text.substr(equals + 1));
+    value = toml::parse("value = " + text.substr(equals + 1), "-o " + text);
   } catch (const toml::parse_error&) {
-    value.insert_or_assign("value", text.substr(equals + 1));
+    // As a literal string of its own source, so that messages name the -o.
+    value = toml::parse("value = " + Json(text.substr(equals + 1)).dump(-1, ' ', false, Json::error_handler_t::replace),
+                        "-o " + text);
   }
   toml::table* at = &root;
   for (size_t i = 0; i + 1 < keys.size(); ++i) {
@@ -129,13 +132,21 @@ void apply_override(toml::table& root, const std::string& text) {
     if (!next->is_table()) throw UsageError(fmt::format("-o {}: {} is no table", text, keys[i]));
     at = next->as_table();
   }
-  at->insert_or_assign(keys.back(), *value.get("value"));
+  at->insert_or_assign(keys.back(), std::move(*value.get("value")));
 }
 
-PartRecipe read_part(TableReader table) {
+/// Keys of a part as JSON, with where they stand.
+Json read_keys(TableReader& table, const std::string& path, std::map<std::string, std::string>& places) {
+  Json keys = table.rest();  // looked at by configure(), which knows what the part takes
+  if (!table.empty()) places[path] = table.place("");
+  for (const auto& [key, value] : keys.items()) places[path + "." + key] = table.place(key);
+  return keys;
+}
+
+PartRecipe read_part(TableReader table, const std::string& path, std::map<std::string, std::string>& places) {
   PartRecipe part;
   part.base = table.string("base", "");
-  part.config = table.rest();  // checked by the part itself, which names its file and key
+  part.config = read_keys(table, path, places);
   return part;
 }
 
@@ -218,25 +229,33 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
 
   TableReader model = top.table("model");
   recipe.model.base = model.string("base", "");
-  recipe.model.vision = read_part(model.table("vision"));
-  recipe.model.connector = read_part(model.table("connector"));
-  recipe.model.decoder = read_part(model.table("decoder"));
-  recipe.model.image = model.table("image").rest();
+  recipe.model.vision = read_part(model.table("vision"), "model.vision", recipe.places);
+  recipe.model.connector = read_part(model.table("connector"), "model.connector", recipe.places);
+  recipe.model.decoder = read_part(model.table("decoder"), "model.decoder", recipe.places);
+  TableReader image = model.table("image");
+  recipe.model.image = read_keys(image, "model.image", recipe.places);
   model.finish();
+  TableReader tokenizer = top.table("tokenizer");
   if (!recipe.model.base.empty()) {
     for (const auto& [key, part] : {std::pair{"vision", &recipe.model.vision},
                                     {"connector", &recipe.model.connector},
                                     {"decoder", &recipe.model.decoder}}) {
-      if (!part->base.empty() || !part->config.empty()) model.wrong(key, "is given beside model.base, which is a whole model");
+      if (part->given()) model.wrong(key, "is given beside model.base, which is a whole model");
+    }
+    if (!recipe.model.image.empty()) model.wrong("image", "is given beside model.base, which prepares pictures in its own way");
+    if (!tokenizer.empty()) {
+      top.wrong("tokenizer", "is given beside model.base, which brings its own; leave it out (-o 'tokenizer={}')");
     }
   }
-
-  TableReader tokenizer = top.table("tokenizer");
   recipe.tokenizer.base = tokenizer.string("base", "");
   recipe.tokenizer.train = tokenizer.boolean("train", false);
   recipe.tokenizer.vocab_size = tokenizer.integer("vocab_size", recipe.tokenizer.vocab_size, 262, 1 << 21);
   recipe.tokenizer.chat_template = tokenizer.string("chat_template", "");
   tokenizer.finish();
+  if (!recipe.model.vision.given()) {
+    if (recipe.model.connector.given()) model.wrong("connector", "is given without model.vision, so there is nothing to connect");
+    if (!recipe.model.image.empty()) model.wrong("image", "is given without model.vision, which would see the pictures");
+  }
 
   StageRecipe defaults;
   for (const std::string& part : kParts) defaults.learning_rate[part] = 1e-3;
@@ -342,7 +361,7 @@ std::string Recipe::to_toml() const {
   }
   if (!model.image.empty()) model_json["image"] = model.image;
   root["model"] = model_json;
-  root["tokenizer"] = {{"train", tokenizer.train}, {"vocab_size", tokenizer.vocab_size}};
+  if (model.base.empty()) root["tokenizer"] = {{"train", tokenizer.train}, {"vocab_size", tokenizer.vocab_size}};
   if (!tokenizer.base.empty()) root["tokenizer"]["base"] = tokenizer.base;
   if (!tokenizer.chat_template.empty()) root["tokenizer"]["chat_template"] = tokenizer.chat_template;
   root["train"] = {{"precision", precision},          {"save_steps", save_steps},   {"save_total_limit", save_total_limit},

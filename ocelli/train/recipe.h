@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -15,6 +16,7 @@ namespace ocelli::train {
 struct PartRecipe {
   std::string base;              ///< path or org/name; empty: new
   Json config = Json::object();  ///< keys of `vision_config`, `connector_config` or `text_config`
+  bool given() const { return !base.empty() || !config.empty(); }
 };
 
 struct ModelRecipe {
@@ -53,6 +55,9 @@ struct StageRecipe {
   double max_grad_norm = 1.0;  ///< 0: no clipping
   int64_t max_length = 2048;
   bool gradient_checkpointing = false;
+
+  /// Whether `train` lists the part.
+  bool trains(std::string_view part) const { return std::find(train.begin(), train.end(), part) != train.end(); }
 };
 
 /// A training run, resolved: every default filled in.
@@ -70,10 +75,13 @@ struct Recipe {
   bool log_samples = false;       ///< metrics.jsonl names the samples of every step
   double max_fault_share = 0.01;  ///< more broken samples than this share of those drawn stop the run
   int64_t loader_threads = 0;     ///< 0: half the cores, at least one
+  /// Where keys of the model's parts were written, `model.decoder.hidden_size` as `file:line` or `-o …`, and the parts
+  /// themselves: for messages, no part of the recipe.
+  std::map<std::string, std::string> places;
 
   /// Reads a TOML file, its `extends` bases below it, and `overrides` (`stage.align.learning_rate=1e-4`) above. Relative paths
   /// start from the file that names them. Throws UsageError naming the key, the file's line and the nearest valid key for
-  /// anything unknown or of the wrong type.
+  /// anything unknown or of the wrong type. The keys inside a part of the model are looked at by configure().
   static Recipe load(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
   /// TOML that load() reads back to the same recipe.
   std::string to_toml() const;

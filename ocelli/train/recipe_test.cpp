@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "ocelli/base/file.h"
 #include "ocelli/base/test_support.h"
 #include "ocelli/train/schedule.h"
 
@@ -84,6 +85,29 @@ TEST(Recipe, ExtendsABaseByName) {
   EXPECT_THAT(error_of([&] { Recipe::load(folder / "loop.toml"); }), HasSubstr("extends"));
 }
 
+TEST(Recipe, MessagesNameTheFileAndLineThatSaidSo) {
+  const TemporaryFolder folder;
+  spill(folder / "base.toml", std::string(kSmall) + "[tokenizer]\nvocab_size = 300\n");
+  spill(folder / "r.toml", "extends = \"base.toml\"\n\n\n[[stage]]\nname = \"align\"\nmax_steps = 3\n");
+  const auto message = [&](const std::string& in, const std::string& from, const std::string& to,
+                           const std::vector<std::string>& overrides = {}) {
+    const std::string whole = read_file(folder / in);
+    std::string text = whole;
+    text.replace(text.find(from), from.size(), to);
+    spill(folder / in, text);
+    const std::string out = error_of([&] { Recipe::load(folder / "r.toml", overrides); });
+    spill(folder / in, whole);
+    return out;
+  };
+  EXPECT_THAT(message("base.toml", "batch_size = 16", "batch_size = 0"), HasSubstr("base.toml:13: train.batch_size is 0"));
+  EXPECT_THAT(message("base.toml", "vocab_size = 300", "vocab_size = 3"), HasSubstr("base.toml:24: tokenizer.vocab_size"));
+  EXPECT_THAT(message("base.toml", "learning_rate = 5e-4", "learning_rate = -1"), HasSubstr("base.toml:22: stage.learning_rate"));
+  EXPECT_THAT(message("r.toml", "max_steps = 3", "max_step = 3"), HasSubstr("r.toml:6: stage.max_step is not known"));
+  EXPECT_THAT(message("r.toml", "x", "x", {"stage.all.batch_size=0"}),
+              HasSubstr("-o stage.all.batch_size=0: stage.batch_size is 0"));
+  EXPECT_THAT(message("r.toml", "x", "x", {"train.presicion=bf16"}), HasSubstr("-o train.presicion=bf16: train.presicion"));
+}
+
 TEST(Recipe, OverridesReachTablesByName) {
   const Recipe recipe = load(kSmall, {"stage.align.learning_rate=1e-5", "data.one.path=mine/x.json",
                                       "model.decoder.hidden_size=16", "train.precision=bf16", "stage.all.train=[\"decoder\"]"});
@@ -98,7 +122,12 @@ TEST(Recipe, OverridesReachTablesByName) {
 
 TEST(Recipe, AWholeModelStandsAlone) {
   EXPECT_THAT(error_of([] { load(kSmall, {"model.base=\"x\""}); }), HasSubstr("model.decoder"));
-  EXPECT_EQ(load(kSmall, {"model={base=\"some/model\"}"}).model.base, "some/model");
+  const Recipe whole = load(kSmall, {"model={base=\"some/model\"}"});
+  EXPECT_EQ(whole.model.base, "some/model");
+  EXPECT_EQ(load(whole.to_toml()).model.base, "some/model");
+  EXPECT_THAT(error_of([] { load(kSmall, {"model={base=\"x\"}", "tokenizer.train=true"}); }), HasSubstr("brings its own"));
+  EXPECT_THAT(error_of([] { load(kSmall, {"model={base=\"x\",image={size=3}}"}); }), HasSubstr("model.image"));
+  EXPECT_THAT(error_of([] { load(kSmall, {"model.connector.type=mlp"}); }), HasSubstr("nothing to connect"));
 }
 
 TEST(Recipe, NamesKeyLineAndTheNearestKey) {

@@ -25,15 +25,19 @@ std::string shown(const toml::node& node) {
 TableReader::TableReader(const toml::table& table, std::string path, std::string file)
     : table_(table), path_(std::move(path)), file_(std::move(file)) {}
 
-std::string TableReader::where(std::string_view key) const {
+std::string TableReader::full(std::string_view key) const {
+  return path_.empty() ? std::string(key) : path_ + "." + std::string(key);
+}
+
+std::string TableReader::place(std::string_view key) const {
   const toml::node* node = table_.get(key);
-  const auto line = node != nullptr ? node->source().begin.line : table_.source().begin.line;
-  const std::string full = path_.empty() ? std::string(key) : path_ + "." + std::string(key);
-  return line > 0 ? fmt::format("{}:{}: {}", file_, line, full) : fmt::format("{}: {}", file_, full);
+  std::string place = node != nullptr ? place_of(*node) : std::string();
+  if (place.empty()) place = place_of(table_);
+  return place.empty() ? file_ : place;
 }
 
 void TableReader::wrong(std::string_view key, const std::string& what) {
-  throw UsageError(where(key) + " " + what);
+  throw UsageError(fmt::format("{}: {} {}", place(key), full(key), what));
 }
 
 const toml::node* TableReader::node(std::string_view key) {
@@ -103,8 +107,7 @@ TableReader TableReader::table(std::string_view key) {
   const toml::node* found = node(key);
   if (found != nullptr && !found->is_table())
     wrong(key, fmt::format("is {} ({}), expected a table", shown(*found), type_name(*found)));
-  const std::string path = path_.empty() ? std::string(key) : path_ + "." + std::string(key);
-  return {found == nullptr ? kEmpty : *found->as_table(), path, file_};
+  return {found == nullptr ? kEmpty : *found->as_table(), full(key), file_};
 }
 
 Json TableReader::rest() {
@@ -122,12 +125,23 @@ void TableReader::finish() {
   for (const auto& [key, value] : table_) {
     const std::string name(key.str());
     if (asked_.contains(name)) continue;
-    const std::string near = nearest(name, {asked_.begin(), asked_.end()});
-    std::string list;
-    for (const std::string& one : asked_) list += (list.empty() ? "" : ", ") + one;
-    wrong(name, near.empty() ? fmt::format("is not known; known keys here are {}", list)
-                             : fmt::format("is not known; did you mean \"{}\"?", near));
+    wrong(name, not_known(name, {asked_.begin(), asked_.end()}));
   }
+}
+
+std::string place_of(const toml::node& node) {
+  const toml::source_region& source = node.source();
+  if (!source.path) return {};
+  if (source.path->starts_with("-o ")) return *source.path;
+  return source.begin.line > 0 ? fmt::format("{}:{}", *source.path, source.begin.line) : *source.path;
+}
+
+std::string not_known(std::string_view word, const std::vector<std::string>& known) {
+  const std::string near = nearest(word, known);
+  if (!near.empty()) return fmt::format("is not known; did you mean \"{}\"?", near);
+  std::string list;
+  for (const std::string& one : known) list += (list.empty() ? "" : ", ") + one;
+  return "is not known; known keys here are " + list;
 }
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {

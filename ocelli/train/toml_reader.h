@@ -12,9 +12,11 @@
 
 namespace ocelli::train {
 
-/// A TOML table whose keys must all be asked for: what nobody read is an unknown key. Errors name file, line and key.
+/// A TOML table whose keys must all be asked for: what nobody read is an unknown key. Errors name the file and line the key
+/// stands at, whichever file that is, or the -o that set it.
 class TableReader {
  public:
+  /// `file` is named for keys that stand nowhere.
   TableReader(const toml::table& table, std::string path, std::string file);
 
   bool has(std::string_view key);
@@ -32,18 +34,28 @@ class TableReader {
   /// Every key left unread as JSON; used for config.json's keys, which the model checks.
   Json rest();
 
+  /// Where `key`, or else the table itself, was written: `file:line`, or `-o key=value`.
+  std::string place(std::string_view key) const;
+  bool empty() const { return table_.empty(); }
+
   /// Throws UsageError for the first key that was never asked for, naming the nearest one that exists.
   void finish();
   /// Throws UsageError about `key`.
   [[noreturn]] void wrong(std::string_view key, const std::string& what);
 
  private:
-  std::string where(std::string_view key) const;
+  std::string full(std::string_view key) const;
   const toml::table& table_;
   std::string path_;
   std::string file_;
   std::set<std::string, std::less<>> asked_;
 };
+
+/// Where a node was written: `file:line`, `-o key=value`, empty when that isn't known.
+std::string place_of(const toml::node& node);
+
+/// "is not known; did you mean …?", or what is known.
+std::string not_known(std::string_view word, const std::vector<std::string>& known);
 
 /// The candidate closest to `word` by edit distance, empty when none is near.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "ocelli/base/cpu.h"
 #include "ocelli/base/error.h"
@@ -18,9 +17,11 @@
 #include "ocelli/data/loader.h"
 #include "ocelli/data/question_filter.h"
 #include "ocelli/kernels/dispatch.h"
+#include "ocelli/model/load.h"
 #include "ocelli/nn/cross_entropy.h"
 #include "ocelli/nn/memory.h"
 #include "ocelli/report/progress.h"
+#include "ocelli/train/pass_flops.h"
 #include "ocelli/train/run_folder.h"
 #include "ocelli/train/schedule.h"
 
@@ -52,10 +53,6 @@ Json environment(const Recipe& recipe) {
           {"precision", recipe.precision}};
 }
 
-bool trains(const StageRecipe& stage, const char* part) {
-  return std::find(stage.train.begin(), stage.train.end(), part) != stage.train.end();
-}
-
 /// One stage while it runs.
 struct StageRun {
   const StageRecipe& recipe;
@@ -74,16 +71,18 @@ class Trainer {
   void open_sources();
   data::Mixture mixture_of(size_t stage) const;
   std::optional<fs::path> checkpoint_to_resume();
+  void open_model(const std::optional<fs::path>& resumed);
   void run_stage(size_t index, const std::optional<fs::path>& resumed);
   std::vector<SamplePointer> next_step(StageRun& stage, data::Loader& loader);
   data::Batch batch_of(const std::vector<SamplePointer>& samples) const;
-  double recent_loss() const;
   double train_step(StageRun& stage, const std::vector<SamplePointer>& samples);
   std::vector<std::vector<SamplePointer>> passes(const StageRecipe& stage, const std::vector<SamplePointer>& samples) const;
   void record_fault(const data::Mixture& mixture, const data::Loader::Item& item);
-  void add_flops(const data::Batch& batch, const std::vector<SamplePointer>& samples, const StageRecipe& stage);
   void log_step(StageRun& stage, double loss, double norm, double share, double step_seconds);
   void save(StageRun& stage);
+  void write_model();
+  void keep_statistics();
+  void restore_statistics();
   [[noreturn]] void report_non_finite(const std::vector<SamplePointer>& samples);
   int64_t count_steps(const StageRecipe& stage, const data::Mixture& mixture) const;
   bool must_stop() const;
@@ -94,13 +93,15 @@ class Trainer {
   at::ScalarType dtype_ = at::kFloat;
   std::map<std::string, std::shared_ptr<const data::Dataset>> sources_;
   Assembled assembled_;
+  Masters masters_;
   RunState state_;
   TrainResult result_;
-  std::vector<double> recent_losses_;
   std::vector<std::string> step_ids_;  ///< "source:id" of the step's samples, when they are logged
   int64_t faults_in_row_ = 0;
   int non_finite_in_row_ = 0;
   double last_norm_ = 0;
+  /// Running statistics and what they were before the step: a step that is passed over leaves no trace in them.
+  std::vector<std::pair<at::Tensor, at::Tensor>> statistics_;
   double seconds_before_ = 0;
   Stopwatch watch_;  ///< since training began in this process
   std::unique_ptr<report::Progress> progress_;
@@ -145,19 +146,13 @@ data::Mixture Trainer::mixture_of(size_t stage) const {
 
 std::optional<fs::path> Trainer::checkpoint_to_resume() {
   const std::string stored = folder_.stored_recipe();
-  const std::string now = recipe_.to_toml();
-  std::optional<fs::path> from;
-  if (options_.resume == "auto") {
-    from = newest_checkpoint(folder_.path());
-  } else if (options_.resume == "never") {
+  if (options_.resume == "never") {
     require(stored.empty(), "run {}: the folder holds a run already; choose another with --out, or resume it",
             folder_.path().string());
-  } else {
-    from = options_.resume;
-    verify_checkpoint(*from);
+    return std::nullopt;
   }
-  if (!stored.empty() && options_.resume != "never") {
-    const std::vector<std::string> changed = differences(stored, now);
+  if (!stored.empty()) {
+    const std::vector<std::string> changed = differences(stored, recipe_.to_toml());
     if (!changed.empty()) {
       std::string list;
       for (const std::string& line : changed) list += "\n  " + line;
@@ -167,8 +162,25 @@ std::optional<fs::path> Trainer::checkpoint_to_resume() {
           folder_.path().string(), list);
     }
   }
-  folder_.store_recipe(now);
-  return from;
+  if (options_.resume == "auto") return newest_checkpoint(folder_.path());
+  verify_checkpoint(options_.resume);
+  return options_.resume;
+}
+
+void Trainer::open_model(const std::optional<fs::path>& resumed) {
+  if (!resumed) {
+    std::vector<std::shared_ptr<const data::Dataset>> all;
+    for (const DataRecipe& source : recipe_.data) all.push_back(sources_.at(source.options.name));
+    assembled_ = assemble(recipe_, all);
+    return;
+  }
+  // Everything of the model lies in the checkpoint, the trained tokenizer too: what the recipe names may be gone by now.
+  assembled_.model = model::load_model(*resumed, {.dtype = at::kFloat, .trainable = true});
+  assembled_.processor = model::Processor::load(*resumed, assembled_.model->config());
+  state_ = read_state(*resumed);
+  require(state_.stage <= static_cast<int64_t>(recipe_.stages.size()), "{}: stage {} of {}", resumed->string(), state_.stage,
+          recipe_.stages.size());
+  log::info("going on from {}", resumed->string());
 }
 
 TrainResult Trainer::run() {
@@ -178,20 +190,14 @@ TrainResult Trainer::run() {
   }
   dtype_ = resolve_precision(recipe_);
   result_.resident_before_bytes = nn::resident_bytes();
+  sweep(folder_.path());
   open_sources();
   const std::optional<fs::path> resumed = checkpoint_to_resume();
+  open_model(resumed);
+  // Only now: a recipe that can't be assembled must not claim the folder.
+  folder_.store_recipe(recipe_.to_toml());
   folder_.store_environment(environment(recipe_));
-  std::vector<std::shared_ptr<const data::Dataset>> all;
-  for (const DataRecipe& source : recipe_.data) all.push_back(sources_.at(source.options.name));
-  assembled_ = assemble(recipe_, all);
-  if (resumed) {
-    state_ = read_state(*resumed);
-    require(state_.stage <= static_cast<int64_t>(recipe_.stages.size()), "{}: stage {} of {}", resumed->string(), state_.stage,
-            recipe_.stages.size());
-    // The processor of the checkpoint equals the one assembled here: same recipe, same data.
-    restore_model(*resumed, *assembled_.model);
-    log::info("going on from {}", resumed->string());
-  }
+  masters_ = masters_of(*assembled_.model, recipe_.stages, dtype_);
   model::set_precision(*assembled_.model, dtype_);
   folder_.open_logs(state_.step);
 
@@ -215,12 +221,14 @@ TrainResult Trainer::run() {
   }
   result_.finished = state_.stage == static_cast<int64_t>(recipe_.stages.size());
   result_.state = state_;
-  result_.seconds = state_.seconds;
-  result_.peak_tensor_bytes = nn::memory_use().peak;
   result_.peak_resident_bytes = nn::peak_resident_bytes();
-  result_.last_loss = recent_loss();
+  result_.last_loss = state_.recent_loss();
   progress_->finish(fmt::format("loss {:.4f}", result_.last_loss));
-  if (result_.finished) result_.model = folder_.path() / "model";
+  if (result_.finished) {
+    result_.model = folder_.path() / "model";
+    if (!fs::exists(result_.model / "config.json"))
+      write_model();  // taken away, or never written: the run was killed just before
+  }
   return result_;
 }
 
@@ -230,7 +238,7 @@ bool Trainer::must_stop() const {
 
 void Trainer::run_stage(size_t index, const std::optional<fs::path>& resumed) {
   const StageRecipe& recipe = recipe_.stages[index];
-  StageRun stage{recipe, mixture_of(index), Optimizer(*assembled_.model, recipe), planned_steps_[index]};
+  StageRun stage{recipe, mixture_of(index), Optimizer(*assembled_.model, recipe, masters_), planned_steps_[index]};
   if (resumed && state_.optimizer_steps > 0) restore_optimizer(*resumed, stage.optimizer, state_);
 
   const data::SampleEncoder encoder(
@@ -245,12 +253,14 @@ void Trainer::run_stage(size_t index, const std::optional<fs::path>& resumed) {
     const Stopwatch watch;
     const double waited = loader.waited_seconds();
     const std::vector<SamplePointer> samples = next_step(stage, loader);
-    result_.time.waiting += loader.waited_seconds() - waited;
+    state_.time.waiting += loader.waited_seconds() - waited;
     const double share = learning_rate_share(recipe.lr_scheduler_type, recipe.warmup_ratio, state_.stage_step, stage.total_steps);
+    keep_statistics();
     const double loss = train_step(stage, samples);
     last_norm_ = stage.optimizer.gradient_norm();
     if (!std::isfinite(loss) || !std::isfinite(last_norm_)) {
       stage.optimizer.clear_gradients();
+      restore_statistics();
       log::warning("step {}: loss {} and gradient norm {} are not finite; the step is passed over", state_.step + 1, loss,
                    last_norm_);
       if (++non_finite_in_row_ >= kMostNonFinite) report_non_finite(samples);
@@ -260,7 +270,7 @@ void Trainer::run_stage(size_t index, const std::optional<fs::path>& resumed) {
       const double clip =
           recipe.max_grad_norm > 0 && last_norm_ > recipe.max_grad_norm ? recipe.max_grad_norm / (last_norm_ + 1e-6) : 1.0;
       stage.optimizer.step(share, clip);
-      result_.time.optimizer += updating.seconds();
+      state_.time.optimizer += updating.seconds();
     }
     ++state_.step;
     ++state_.stage_step;
@@ -275,7 +285,7 @@ void Trainer::run_stage(size_t index, const std::optional<fs::path>& resumed) {
     state_.position = 0;
     state_.optimizer_steps = 0;
     if (state_.stage == static_cast<int64_t>(recipe_.stages.size())) {
-      write_model_folder(folder_.path() / "model", *assembled_.model, *assembled_.processor, &stage.optimizer);
+      write_model();
     }
   }
   save(stage);
@@ -338,14 +348,30 @@ std::vector<std::vector<SamplePointer>> Trainer::passes(const StageRecipe& stage
 }
 
 data::Batch Trainer::batch_of(const std::vector<SamplePointer>& samples) const {
-  data::Batch batch = data::make_batch(samples, assembled_.processor->image_token_id());
-  if (batch.inputs.pixel_values.defined()) batch.inputs.pixel_values = batch.inputs.pixel_values.to(dtype_);
+  data::Batch batch = data::make_batch(samples, *assembled_.processor, [this](std::span<const model::PixelTiles> pictures) {
+    return assembled_.model->token_grids(pictures);
+  });
+  batch.inputs.pixels = batch.inputs.pixels.to(dtype_);
   return batch;
 }
 
-double Trainer::recent_loss() const {
-  if (recent_losses_.empty()) return 0;
-  return std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) / static_cast<double>(recent_losses_.size());
+void Trainer::keep_statistics() {
+  const at::NoGradGuard no_grad;
+  if (statistics_.empty()) {
+    nn::for_each_parameter(*assembled_.model, [&](const std::string&, const nn::Parameter& declared) {
+      if (declared.buffer) statistics_.emplace_back(declared.tensor, at::empty_like(declared.tensor));
+    });
+  }
+  for (auto& [live, kept] : statistics_) kept.copy_(live);
+}
+
+void Trainer::restore_statistics() {
+  const at::NoGradGuard no_grad;
+  for (auto& [live, kept] : statistics_) live.copy_(kept);
+}
+
+void Trainer::write_model() {
+  write_model_folder(folder_.path() / "model", *assembled_.model, *assembled_.processor, masters_);
 }
 
 double Trainer::train_step(StageRun& stage, const std::vector<SamplePointer>& samples) {
@@ -358,7 +384,7 @@ double Trainer::train_step(StageRun& stage, const std::vector<SamplePointer>& sa
     double vision = 0;
     nn::RunContext context;
     // A frozen tower keeps its running statistics.
-    context.training = trains(stage.recipe, "vision");
+    context.training = stage.recipe.trains("vision");
     context.gradient_checkpointing = stage.recipe.gradient_checkpointing;
     context.observe = [&](std::string_view block, const at::Tensor&) {
       if (block == "multi_modal_projector") vision = watch.seconds();
@@ -369,50 +395,20 @@ double Trainer::train_step(StageRun& stage, const std::vector<SamplePointer>& sa
     const double forward = watch.seconds();
     torch::autograd::backward({part_loss}, {});
     loss += part_loss.item<double>();
-    result_.time.vision += vision;
-    result_.time.decoder += forward - vision;
-    result_.time.backward += watch.seconds() - forward;
+    state_.time.vision += vision;
+    state_.time.decoder += forward - vision;
+    state_.time.backward += watch.seconds() - forward;
     state_.tokens += batch.tokens;
     state_.samples += batch.samples;
     state_.pictures += batch.pictures;
-    add_flops(batch, part, stage.recipe);
+    state_.flops += pass_flops(*assembled_.model, batch, part, stage.recipe);
   }
   return loss;
 }
 
-void Trainer::add_flops(const data::Batch& batch, const std::vector<SamplePointer>& samples, const StageRecipe& stage) {
-  // Forward by the ledger; a trained part costs twice that again in the backward pass, a frozen one that gradients pass through
-  // once.
-  Workload pictures;
-  for (const image::Tiling& tiling : batch.inputs.pictures) {
-    for (int64_t i = 0; i < tiling.count(); ++i) pictures.tiles.emplace_back(tiling.tile_height, tiling.tile_width);
-  }
-  if (assembled_.model->has_pictures()) {
-    const Ledger ledger = assembled_.model->cost(pictures);
-    for (const auto& [part, cost] : ledger.rows()) {
-      if (part == "vision_tower") state_.flops += cost.flops * (trains(stage, "vision") ? 3 : 1);
-      if (part == "connector") state_.flops += cost.flops * (trains(stage, "connector") ? 3 : trains(stage, "vision") ? 2 : 1);
-    }
-  }
-  const double decoder = trains(stage, "decoder") ? 3 : 2;
-  for (const SamplePointer& sample : samples) {
-    Workload prefix;
-    prefix.text_tokens = static_cast<int64_t>(sample->prefix.size());
-    state_.flops += decoder * assembled_.model->decoder().cost(prefix).flops;
-    for (const data::EncodedText& text : sample->continuations) {
-      Workload work;
-      work.cached_tokens = prefix.text_tokens;
-      work.text_tokens = static_cast<int64_t>(text.ids.size());
-      work.logit_rows = std::count(text.trained.begin(), text.trained.end(), true);
-      state_.flops +=
-          decoder * (assembled_.model->decoder().cost(work).flops + assembled_.model->decoder().head_cost(work).flops);
-    }
-  }
-}
-
 void Trainer::log_step(StageRun& stage, double loss, double norm, double share, double step_seconds) {
-  recent_losses_.push_back(loss);
-  if (recent_losses_.size() > 50) recent_losses_.erase(recent_losses_.begin());
+  state_.recent_losses.push_back(loss);
+  if (state_.recent_losses.size() > RunState::kRecentLosses) state_.recent_losses.erase(state_.recent_losses.begin());
   const auto rates = stage.optimizer.rates(share);
   const double epoch = static_cast<double>(state_.position) / static_cast<double>(stage.mixture.epoch_size());
   Json line = {{"step", state_.step},
@@ -428,7 +424,7 @@ void Trainer::log_step(StageRun& stage, double loss, double norm, double share, 
                {"flops", state_.flops},
                {"step_seconds", step_seconds},
                {"seconds", state_.seconds},
-               {"wait_seconds", result_.time.waiting}};
+               {"wait_seconds", state_.time.waiting}};
   if (recipe_.log_samples) line["sample_ids"] = step_ids_;
   folder_.metrics().append(line);
   if (state_.step % recipe_.logging_steps == 0) {
@@ -442,14 +438,16 @@ void Trainer::log_step(StageRun& stage, double loss, double norm, double share, 
     folder_.events().scalars(values, state_.step);
     folder_.events().flush();
   }
-  progress_->update(state_.step, fmt::format("{}  loss {:.4f}", stage.recipe.name, recent_loss()));
+  progress_->update(state_.step, fmt::format("{}  loss {:.4f}", stage.recipe.name, state_.recent_loss()));
 }
 
 void Trainer::save(StageRun& stage) {
   const Stopwatch watch;
   state_.seconds = seconds_before_ + watch_.seconds();
-  write_checkpoint(folder_.path(), *assembled_.model, *assembled_.processor, stage.optimizer, state_, recipe_.save_total_limit);
-  result_.time.checkpoints += watch.seconds();
+  state_.peak_tensor_bytes = std::max(state_.peak_tensor_bytes, nn::memory_use().peak);
+  write_checkpoint(folder_.path(), *assembled_.model, *assembled_.processor, masters_, stage.optimizer, state_,
+                   recipe_.save_total_limit);
+  state_.time.checkpoints += watch.seconds();
 }
 
 void Trainer::report_non_finite(const std::vector<SamplePointer>& samples) {

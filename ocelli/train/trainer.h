@@ -21,22 +21,9 @@ struct TrainOptions {
   const std::atomic<bool>* stop = nullptr;  ///< set: finish the step, write a checkpoint, return
 };
 
-/// Where the wall time of a run went, in seconds.
-struct TimeSpent {
-  double waiting = 0;  ///< for the loader
-  double vision = 0;   ///< forward through tower and connector
-  double decoder = 0;  ///< forward through embedding, decoder and loss
-  double backward = 0;
-  double optimizer = 0;
-  double checkpoints = 0;
-};
-
 struct TrainResult {
-  RunState state;
-  TimeSpent time;
-  double last_loss = 0;  ///< mean over the last 50 steps
-  double seconds = 0;    ///< of training, over all starts
-  int64_t peak_tensor_bytes = 0;
+  RunState state;                     ///< counts, times and peak memory over all starts
+  double last_loss = 0;               ///< mean over the last steps
   int64_t resident_before_bytes = 0;  ///< of the process, before data and model were opened …
   int64_t peak_resident_bytes = 0;    ///< … and at most
   bool finished = false;              ///< false: stopped by max_steps or a signal

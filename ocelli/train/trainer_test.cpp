@@ -143,6 +143,67 @@ TEST_F(Training, FrozenPartsKeepTheirBits) {
   EXPECT_GT(changed, 0);
 }
 
+/// What an early stage learned in bf16 keeps its fp32 weights through later stages, is written as fp32, and a resumed run has
+/// them.
+TEST_F(Training, FrozenInALaterStageAPartKeepsItsFp32Weights) {
+  spill(folder / "r.toml",
+        std::string(kRecipe) + "train = [\"connector\"]\n[[stage]]\nname = \"later\"\ntrain = [\"decoder\"]\nmax_steps = 6\n");
+  const std::vector<std::string> bf16 = {"train.precision=bf16", "train.save_total_limit=9"};
+  ASSERT_TRUE(run("run", bf16).finished);
+  const auto weights = [&](const fs::path& model) { return open_safetensors(folder / "run" / model / "model.safetensors"); };
+  const auto after_stage = weights("checkpoints/step-10"), at_end = weights("model");
+  int64_t connectors = 0, fine = 0;
+  for (const auto& [name, tensor] : at_end->tensors()) {
+    if (model::part_of(name) == "vision") continue;  // never trained, so it is what it computes with
+    EXPECT_EQ(tensor.dtype, DType::kF32) << name;
+    if (model::part_of(name) != "connector") continue;
+    ++connectors;
+    const RawTensor& before = after_stage->tensors().at(name);
+    EXPECT_TRUE(std::equal(tensor.data.begin(), tensor.data.end(), before.data.begin(), before.data.end())) << name;
+    const auto* bits = reinterpret_cast<const uint32_t*>(tensor.data.data());
+    for (size_t i = 0; i < tensor.data.size() / 4; ++i) fine += (bits[i] & 0xFFFF) != 0 ? 1 : 0;
+  }
+  EXPECT_GT(connectors, 0);
+  EXPECT_GT(fine, 100);  // more than bf16 holds
+}
+
+/// The folder can be used again as soon as the recipe is put right.
+TEST_F(Training, ARecipeThatCannotBeAssembledDoesNotClaimTheFolder) {
+  EXPECT_THROW(run("run", {"model.connector.scale=3"}), Error);
+  EXPECT_FALSE(fs::exists(folder / "run" / "recipe.toml"));
+  EXPECT_TRUE(run("run").finished);
+}
+
+/// Records written after the run began change nothing: its tokenizer lies in the checkpoint.
+TEST_F(Training, ResumedItKeepsItsTokenizer) {
+  const Recipe recipe = Recipe::load(folder / "r.toml");
+  train(recipe, {.out = folder / "run", .max_steps = 5});
+  const std::string before = read_file(folder / "run" / "checkpoints" / "step-5" / "tokenizer.json");
+  std::string lines;
+  for (int i = 0; i < 16; ++i) lines += record(i % 3);
+  spill(folder / "d.jsonl", lines);
+  ASSERT_TRUE(run("run").finished);
+  EXPECT_EQ(read_file(folder / "run" / "model" / "tokenizer.json"), before);
+}
+
+/// Times, losses and FLOPs are those of the whole run, however often it was started; a finished run says the same again.
+TEST_F(Training, TheLedgerGoesOnOverStarts) {
+  const Recipe recipe = Recipe::load(folder / "r.toml");
+  const TrainResult first = train(recipe, {.out = folder / "run", .max_steps = 6});
+  const TrainResult whole = train(recipe, {.out = folder / "run"});
+  EXPECT_GT(whole.state.time.backward, first.state.time.backward);
+  EXPECT_GT(whole.state.time.total(), 0);
+  EXPECT_EQ(whole.state.recent_losses.size(), 10U);
+  fs::remove_all(folder / "run" / "model");
+  const TrainResult again = train(recipe, {.out = folder / "run"});
+  EXPECT_TRUE(again.finished);
+  EXPECT_TRUE(fs::exists(again.model / "model.safetensors"));
+  EXPECT_EQ(again.last_loss, whole.last_loss);
+  EXPECT_EQ(again.state.flops, whole.state.flops);
+  EXPECT_GE(again.state.time.backward, whole.state.time.backward);
+  EXPECT_NEAR(again.state.seconds, whole.state.seconds, 0.5);
+}
+
 TEST_F(Training, TooManyBrokenSamplesStopIt) {
   std::string lines;
   for (int i = 0; i < 16; ++i) lines += i % 4 == 0 ? "{\"broken\": true}\n" : record(i);
@@ -176,6 +237,24 @@ TEST_F(Training, LossesThatStayNonFiniteEndIt) {
   }
 }
 
+/// A batch that makes a NaN leaves no trace in what training keeps of batches.
+TEST_F(Training, AStepPassedOverLeavesTheRunningStatistics) {
+  EXPECT_THAT(error_of([&] {
+                run("run", {"model.image.image_std=[1e-39,1e-39,1e-39]", "train.save_steps=1"});
+              }),
+              HasSubstr("not finite"));
+  const auto file = open_safetensors(folder / "run" / "checkpoints" / "step-2" / "model.safetensors");
+  int64_t statistics = 0;
+  for (const auto& [name, tensor] : file->tensors()) {
+    if (name.find("running_") == std::string::npos) continue;
+    const auto* values = reinterpret_cast<const float*>(tensor.data.data());
+    const float start = name.ends_with("running_var") ? 1 : 0;
+    for (size_t i = 0; i < tensor.data.size() / sizeof(float); ++i) EXPECT_EQ(values[i], start) << name;
+    ++statistics;
+  }
+  EXPECT_EQ(statistics, 4);
+}
+
 TEST_F(Training, CheckpointsAreWholeAndFew) {
   run("run", {"stage.s.max_steps=20", "train.save_total_limit=2"});
   std::set<std::string> names;
@@ -183,10 +262,17 @@ TEST_F(Training, CheckpointsAreWholeAndFew) {
   EXPECT_EQ(names, (std::set<std::string>{"step-16", "step-20"}));
   const fs::path newest = folder / "run" / "checkpoints" / "step-20";
   verify_checkpoint(newest);
-  fs::create_directory(folder / "run" / "checkpoints" / "step-24.tmp-1");
+  for (const char* left : {"checkpoints/step-24.tmp-1", "checkpoints/step-4.trash", "model.tmp-7", "model.trash"}) {
+    fs::create_directory(folder / "run" / left);
+    spill(folder / "run" / left / "file", "x");
+  }
   fs::resize_file(newest / "state.json", 10);
   EXPECT_EQ(newest_checkpoint(folder / "run"), folder / "run" / "checkpoints" / "step-16");
-  EXPECT_FALSE(fs::exists(folder / "run" / "checkpoints" / "step-24.tmp-1"));
+  sweep(folder / "run");
+  for (const char* left : {"checkpoints/step-24.tmp-1", "checkpoints/step-4.trash", "model.tmp-7", "model.trash"}) {
+    EXPECT_FALSE(fs::exists(folder / "run" / left)) << left;
+  }
+  EXPECT_TRUE(fs::exists(folder / "run" / "model" / "config.json"));
   EXPECT_THAT(error_of([&] { verify_checkpoint(newest); }), HasSubstr("state.json"));
   fs::remove(newest / "manifest.json");
   EXPECT_THAT(error_of([&] { verify_checkpoint(newest); }), HasSubstr("manifest.json is missing"));

@@ -8,6 +8,79 @@ namespace {
 constexpr int64_t kMostLayers = 512;
 constexpr int64_t kWidest = 1 << 16;
 
+constexpr std::pair<std::string_view, PositionResize> kResizes[] = {{"none", PositionResize::kNone},
+                                                                    {"bicubic", PositionResize::kBicubic},
+                                                                    {"bicubic_antialias", PositionResize::kBicubicAntialias}};
+constexpr std::pair<std::string_view, nn::NormKind> kNorms[] = {
+    {"layer_norm", nn::NormKind::kLayer}, {"rms_norm", nn::NormKind::kRms}, {"rms_norm_plus_one", nn::NormKind::kRmsPlusOne}};
+
+template <typename Value, size_t count>
+Value named(const JsonView& config, const char* key, const std::pair<std::string_view, Value> (&values)[count], Value fallback) {
+  if (!config.has(key)) return fallback;
+  const std::string given = config.string(key);
+  std::string known;
+  for (const auto& [name, value] : values) {
+    if (name == given) return value;
+    known += (known.empty() ? "" : ", ") + std::string(name);
+  }
+  fail("{}.{} is \"{}\"; known are {}", config.path(), key, given, known);
+}
+
+template <typename Value, size_t count>
+std::string_view name_in(const std::pair<std::string_view, Value> (&values)[count], Value wanted) {
+  for (const auto& [name, value] : values) {
+    if (value == wanted) return name;
+  }
+  return {};
+}
+
+void read_stem(const JsonView& config, VisionConfig& out) {
+  for (const auto& [key, target] : {std::pair{"stem_channels", &out.stem_channels}, {"stem_strides", &out.stem_strides}}) {
+    if (!config.has(key)) continue;
+    for (const double value : config.numbers(key)) target->push_back(static_cast<int64_t>(value));
+  }
+  require(out.stem_channels.size() == out.stem_strides.size(), "{}: {} stem_channels do not go with {} stem_strides",
+          config.path(), out.stem_channels.size(), out.stem_strides.size());
+  int64_t stride = 1;
+  for (size_t i = 0; i < out.stem_strides.size(); ++i) {
+    require(out.stem_channels[i] > 0 && out.stem_channels[i] <= kWidest && out.stem_strides[i] >= 1 && out.stem_strides[i] <= 4,
+            "{}: stem convolution {} has {} channels and stride {}", config.path(), i, out.stem_channels[i], out.stem_strides[i]);
+    stride *= out.stem_strides[i];
+  }
+  require(out.stem_channels.empty() || (out.stem_channels.back() == out.hidden_size && stride == out.patch_size),
+          "{}: the stem ends with {} channels and stride {}, expected hidden_size {} and patch_size {}", config.path(),
+          out.stem_channels.empty() ? 0 : out.stem_channels.back(), stride, out.hidden_size, out.patch_size);
+  out.batch_norm_eps = config.number("batch_norm_eps", 1e-5);
+  out.batch_norm_momentum = config.number("batch_norm_momentum", 0.1);
+}
+
+/// Every field under its own name.
+void read_spelled_out(const JsonView& config, VisionConfig& out) {
+  for (const auto& [key, target] : {std::pair{"class_embedding", &out.class_embedding},
+                                    {"patch_bias", &out.patch_bias},
+                                    {"query_bias", &out.query_bias},
+                                    {"key_bias", &out.key_bias},
+                                    {"value_bias", &out.value_bias},
+                                    {"query_key_norm", &out.query_key_norm},
+                                    {"layer_scale", &out.layer_scale},
+                                    {"branch_norm", &out.branch_norm},
+                                    {"gated_mlp", &out.gated_mlp},
+                                    {"pre_layernorm", &out.pre_layernorm},
+                                    {"post_layernorm", &out.post_layernorm}}) {
+    *target = config.boolean(key, *target);
+  }
+  out.apply_post_layernorm = config.boolean("apply_post_layernorm", true);
+  require(out.post_layernorm || !out.apply_post_layernorm, "{}: apply_post_layernorm without post_layernorm", config.path());
+  out.layer_scale_init = config.number("layer_scale_init", out.layer_scale_init);
+  out.rotary_span = config.number("rotary_span", 0);
+  out.post_layernorm_eps = config.number("post_layernorm_eps", 0);
+  out.norm = named(config, "norm", kNorms, out.norm);
+  out.position_resize = named(config, "position_resize", kResizes, out.position_resize);
+  out.position_grid.rows = config.integer_in("position_rows", 0, 1 << 12, 0);
+  out.position_grid.columns = config.integer_in("position_columns", 0, 1 << 12, 0);
+  read_stem(config, out);
+}
+
 }  // namespace
 
 VisionConfig VisionConfig::from_json(const JsonView& config) {
@@ -25,39 +98,36 @@ VisionConfig VisionConfig::from_json(const JsonView& config) {
   out.num_channels = config.integer_in("num_channels", 3, 3, 3);
   out.image_size = config.integer_in("image_size", 1, 1 << 14, 224);
   out.patch_size = config.integer_in("patch_size", 1, out.image_size, clip ? 32 : 16);
-  out.hidden_act = nn::activation_from_name(config.string("hidden_act", clip ? "quick_gelu" : siglip ? "gelu_pytorch_tanh" : "gelu"));
+  out.hidden_act = nn::activation_from_name(config.string("hidden_act", clip     ? "quick_gelu"
+                                                                        : siglip ? "gelu_pytorch_tanh"
+                                                                                 : "gelu"));
   out.layer_norm_eps = config.number("layer_norm_eps", clip ? 1e-5 : 1e-6);
-  require(out.hidden_size % out.num_attention_heads == 0, "{}: hidden_size {} is no multiple of num_attention_heads {}", config.path(),
-          out.hidden_size, out.num_attention_heads);
-  require(!siglip || out.image_size / out.patch_size > 0, "{}: image_size {} is smaller than a patch", config.path(), out.image_size);
+  require(out.hidden_size % out.num_attention_heads == 0, "{}: hidden_size {} is no multiple of num_attention_heads {}",
+          config.path(), out.hidden_size, out.num_attention_heads);
+  require(!siglip || out.image_size / out.patch_size > 0, "{}: image_size {} is smaller than a patch", config.path(),
+          out.image_size);
   out.class_embedding = clip;
   out.patch_bias = !clip;
   out.pre_layernorm = clip;
-  if (type == "ocelli_vision") {
-    out.apply_post_layernorm = config.boolean("apply_post_layernorm", true);
-    for (const auto& [key, target] : {std::pair{"stem_channels", &out.stem_channels}, {"stem_strides", &out.stem_strides}}) {
-      if (!config.has(key)) continue;
-      for (const double value : config.numbers(key)) target->push_back(static_cast<int64_t>(value));
-    }
-    require(out.stem_channels.size() == out.stem_strides.size(), "{}: {} stem_channels do not go with {} stem_strides", config.path(),
-            out.stem_channels.size(), out.stem_strides.size());
-    int64_t stride = 1;
-    for (size_t i = 0; i < out.stem_strides.size(); ++i) {
-      require(out.stem_channels[i] > 0 && out.stem_channels[i] <= kWidest && out.stem_strides[i] >= 1 && out.stem_strides[i] <= 4,
-              "{}: stem convolution {} has {} channels and stride {}", config.path(), i, out.stem_channels[i], out.stem_strides[i]);
-      stride *= out.stem_strides[i];
-    }
-    require(out.stem_channels.empty() || (out.stem_channels.back() == out.hidden_size && stride == out.patch_size),
-            "{}: the stem ends with {} channels and stride {}, expected hidden_size {} and patch_size {}", config.path(),
-            out.stem_channels.empty() ? 0 : out.stem_channels.back(), stride, out.hidden_size, out.patch_size);
-    out.batch_norm_eps = config.number("batch_norm_eps", 1e-5);
-    out.batch_norm_momentum = config.number("batch_norm_momentum", 0.1);
-  }
+  if (type == "ocelli_vision") read_spelled_out(config, out);
   return out;
 }
 
+std::string_view VisionConfig::model_type() const {
+  const image::Grid native{image_size / patch_size, image_size / patch_size};
+  const bool plain = stem_channels.empty() && norm == nn::NormKind::kLayer && query_bias && key_bias && value_bias &&
+                     !query_key_norm && !layer_scale && !branch_norm && !gated_mlp && rotary_span == 0 &&
+                     position_resize == PositionResize::kNone && table_grid() == native && post_layernorm &&
+                     !apply_post_layernorm && post_layernorm_eps == 0;
+  if (plain && class_embedding && pre_layernorm && !patch_bias) return "clip_vision_model";
+  if (plain && !class_embedding && !pre_layernorm && patch_bias) return "siglip_vision_model";
+  return "ocelli_vision";
+}
+
 Json VisionConfig::to_json() const {
-  Json json = {{"hidden_size", hidden_size},
+  const std::string_view type = model_type();
+  Json json = {{"model_type", type},
+               {"hidden_size", hidden_size},
                {"intermediate_size", intermediate_size},
                {"num_hidden_layers", num_hidden_layers},
                {"num_attention_heads", num_attention_heads},
@@ -66,20 +136,36 @@ Json VisionConfig::to_json() const {
                {"patch_size", patch_size},
                {"hidden_act", nn::name_of(hidden_act)},
                {"layer_norm_eps", layer_norm_eps}};
-  if (class_embedding) {
-    json["model_type"] = "clip_vision_model";
-  } else if (!apply_post_layernorm && stem_channels.empty()) {
-    json["model_type"] = "siglip_vision_model";
-    json["vision_use_head"] = false;
-  } else {
-    json["model_type"] = "ocelli_vision";
-    json["apply_post_layernorm"] = apply_post_layernorm;
-    json["stem_channels"] = stem_channels;
-    json["stem_strides"] = stem_strides;
-    json["batch_norm_eps"] = batch_norm_eps;
-    json["batch_norm_momentum"] = batch_norm_momentum;
-  }
+  if (type == "siglip_vision_model") json["vision_use_head"] = false;
+  if (type != "ocelli_vision") return json;
+  json.update({{"class_embedding", class_embedding},
+               {"patch_bias", patch_bias},
+               {"query_bias", query_bias},
+               {"key_bias", key_bias},
+               {"value_bias", value_bias},
+               {"query_key_norm", query_key_norm},
+               {"layer_scale", layer_scale},
+               {"layer_scale_init", layer_scale_init},
+               {"branch_norm", branch_norm},
+               {"gated_mlp", gated_mlp},
+               {"rotary_span", rotary_span},
+               {"norm", name_in(kNorms, norm)},
+               {"position_resize", name_in(kResizes, position_resize)},
+               {"position_rows", position_grid.rows},
+               {"position_columns", position_grid.columns},
+               {"pre_layernorm", pre_layernorm},
+               {"post_layernorm", post_layernorm},
+               {"apply_post_layernorm", apply_post_layernorm},
+               {"post_layernorm_eps", post_layernorm_eps},
+               {"stem_channels", stem_channels},
+               {"stem_strides", stem_strides},
+               {"batch_norm_eps", batch_norm_eps},
+               {"batch_norm_momentum", batch_norm_momentum}});
   return json;
+}
+
+image::Grid VisionConfig::table_grid() const {
+  return position_grid.count() > 0 ? position_grid : image::Grid{image_size / patch_size, image_size / patch_size};
 }
 
 int64_t VisionConfig::layers_needed() const {

@@ -1,14 +1,25 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "ocelli/base/json.h"
+#include "ocelli/image/image.h"
 #include "ocelli/nn/activation.h"
+#include "ocelli/nn/norm.h"
 
 namespace ocelli::vision {
 
-/// A vision transformer, by the keys of Hugging Face's `vision_config`. CLIP, SigLIP and ocelli's own small towers are settings of it.
+/// What happens to the table of positions when a picture's grid of patches isn't the stored one.
+enum class PositionResize {
+  kNone,              ///< pictures have one size
+  kBicubic,           ///< torch's bicubic, a = -0.75, without antialias (LAVIS, Qwen-VL, InternViT)
+  kBicubicAntialias,  ///< a = -0.5 with antialias (timm, open_clip)
+};
+
+/// A vision transformer, by the keys of Hugging Face's `vision_config`. CLIP, SigLIP, EVA, EVA-02, InternViT, bigG and ocelli's
+/// own small towers are settings of it.
 struct VisionConfig {
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
@@ -16,32 +27,49 @@ struct VisionConfig {
   int64_t num_attention_heads = 0;
   int64_t num_channels = 3;
   int64_t image_size = 0;
-  int64_t patch_size = 0;             ///< pixels a patch is wide, also behind a stem
+  int64_t patch_size = 0;  ///< pixels a patch is wide, also behind a stem
   nn::Activation hidden_act = nn::Activation::kGelu;
+  nn::NormKind norm = nn::NormKind::kLayer;
   double layer_norm_eps = 1e-6;
-  bool class_embedding = false;       ///< a class token in front of the patches (CLIP)
-  bool patch_bias = true;             ///< the patch convolution has a bias (SigLIP)
+  bool class_embedding = false;                                ///< a class token in front of the patches (CLIP)
+  bool patch_bias = true;                                      ///< the patch convolution has a bias (SigLIP)
+  bool query_bias = true, key_bias = true, value_bias = true;  ///< EVA has no key bias
+  bool query_key_norm = false;  ///< RMS norm of queries and keys over the full width, before heads are split (InternViT-6B)
+  bool layer_scale = false;     ///< each branch times a learned vector (InternViT)
+  double layer_scale_init = 1.0;
+  bool branch_norm = false;  ///< x + norm(f(x)) instead of x + f(norm(x)) (EVA2-CLIP-E)
+  bool gated_mlp = false;    ///< SwiGLU with a norm before its closing projection, and one before attention's (EVA-02)
+  /// EVA-02: queries and keys of patches are rotated, half of a head by row and half by column, at positions i / rows * this; 0:
+  /// not.
+  double rotary_span = 0;
+  image::Grid position_grid{0, 0};  ///< of the stored table of positions; none: that of image_size
+  PositionResize position_resize = PositionResize::kNone;
   bool pre_layernorm = false;         ///< normalised before the first block (CLIP)
   bool post_layernorm = true;         ///< the checkpoint holds a norm behind the last block …
   bool apply_post_layernorm = false;  ///< … which the features go through
-  /// Blocks whose output is taken: index into the list of hidden states, 0 the embeddings, -1 the last block (`vision_feature_layer`).
-  /// Several are concatenated along the width.
+  double post_layernorm_eps = 0;      ///< 0: layer_norm_eps
+  /// Blocks whose output is taken: index into the list of hidden states, 0 the embeddings, -1 the last block
+  /// (`vision_feature_layer`). Several are concatenated along the width.
   std::vector<int64_t> feature_layers = {-1};
-  bool keep_class_token = false;      ///< `vision_feature_select_strategy` "full"
-  /// Output channels and strides of 3 x 3 convolutions, each with batch norm and ReLU, instead of the patch convolution (empty: none).
-  /// The last has hidden_size channels; the strides multiply to patch_size. Source: Xiao et al., arXiv:2106.14881.
+  bool keep_class_token = false;  ///< `vision_feature_select_strategy` "full"
+  /// Output channels and strides of 3 x 3 convolutions, each with batch norm and ReLU, instead of the patch convolution (empty:
+  /// none). The last has hidden_size channels; the strides multiply to patch_size. Source: Xiao et al., arXiv:2106.14881.
   std::vector<int64_t> stem_channels, stem_strides;
   double batch_norm_eps = 1e-5;
   double batch_norm_momentum = 0.1;
 
-  /// `config` is a vision_config object with `model_type` clip_vision_model, siglip_vision_model or ocelli_vision.
-  /// Throws Error naming key, value and what would be right.
+  /// `config` is a vision_config object with `model_type` clip_vision_model, siglip_vision_model or ocelli_vision (every field
+  /// above under its own name). Throws Error naming key, value and what would be right.
   static VisionConfig from_json(const JsonView& config);
   Json to_json() const;
+  /// clip_vision_model or siglip_vision_model when transformers' class says all of it, else ocelli_vision.
+  std::string_view model_type() const;
 
+  /// position_grid, or the patches of image_size.
+  image::Grid table_grid() const;
   /// Width of what a connector receives.
   int64_t feature_width() const { return hidden_size * static_cast<int64_t>(feature_layers.size()); }
-  /// Blocks that must run to have every feature layer.
+  /// Blocks that must run to have every feature layer. Throws Error for a layer that does not exist.
   int64_t layers_needed() const;
 };
 

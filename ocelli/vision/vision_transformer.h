@@ -11,8 +11,9 @@
 
 namespace ocelli::vision {
 
-/// A pre-norm vision transformer: patches by one strided convolution or a convolutional stem, learned positions, bidirectional
-/// attention within each tile. Source: Dosovitskiy et al., arXiv:2010.11929; the layouts of transformers' CLIPVisionModel and SiglipVisionModel.
+/// A vision transformer: patches by one strided convolution or a convolutional stem, learned positions, bidirectional attention
+/// within each tile; its variants are fields of VisionConfig. Source: Dosovitskiy et al., arXiv:2010.11929; weights are named as
+/// in transformers' CLIPVisionModel and SiglipVisionModel.
 class VisionTransformer final : public VisionTower {
  public:
   explicit VisionTransformer(const VisionConfig& config);
@@ -28,9 +29,9 @@ class VisionTransformer final : public VisionTower {
   VisionConfig config_;
   std::shared_ptr<ConvStem> stem_;
   std::shared_ptr<Embeddings> embeddings_;
-  std::shared_ptr<nn::LayerNorm> pre_layernorm_;
+  std::shared_ptr<nn::Norm> pre_layernorm_;
   std::vector<std::shared_ptr<Block>> blocks_;
-  std::shared_ptr<nn::LayerNorm> post_layernorm_;
+  std::shared_ptr<nn::Norm> post_layernorm_;
 };
 
 }  // namespace ocelli::vision

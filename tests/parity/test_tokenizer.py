@@ -5,12 +5,16 @@ Small tokenizers are trained here in each form; texts are random with a fixed se
 """
 
 import json
-import os
+import pathlib
 import random
-import subprocess
+import sys
 
 import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))  # the module beside this one
+
+from tokenizer_probe import CORPUS, expect_equal, probe, random_text  # noqa: F401 (a fixture)
 
 TEXTS_PER_FORM = 300
 
@@ -23,15 +27,6 @@ O200K = (
     r"""|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
 )
 CLIP = r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
-
-CORPUS = [
-    "The quick brown fox jumps over the lazy dog, it's what they've done since 1984 and we'll see it again in 20240101.",
-    "What colour is the circle? blue\nIs there a triangle in the image? no\n\n  def main(argc, argv):\n\treturn 0x1F + 42\n",
-    "Größe, façade, naïve, Ångström, çà et là; ¿qué tal? Привет, мир! Καλημέρα κόσμε. שלום עולם. مرحبا بالعالم.",
-    "你好,世界。これは犬です。한국어 문장입니다. नमस्ते दुनिया สวัสดีชาวโลก",
-    "emoji 👩‍👩‍👧‍👦 👍🏽 🇩🇪 ❤️ and math ∑∫√ ½ ² Ⅷ ①②③ ﬁne",
-    "I'M HERE, I'Ve been, you'LL see; don't, won't, can't — “quotes” … 1,234,567.89 http://example.org/a_b?c=d&e=f#g",
-] * 4
 
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>"]
 
@@ -190,6 +185,56 @@ def metaspace():
     return t
 
 
+def t5():
+    """As transformers converts a `spiece.model`: Precompiled, white space, Metaspace, Unigram."""
+    from test_sentencepiece import t5 as model, model_pb2
+
+    proto = model_pb2.ModelProto.FromString(model())
+    t = Tokenizer(models.Unigram([(p.piece, p.score) for p in proto.pieces] + [(f"<extra_id_{i}>", 0.0) for i in range(9, -1, -1)],
+                                 unk_id=2, byte_fallback=False))
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap),
+                                         normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "▁")])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")])
+    t.decoder = decoders.Metaspace(prepend_scheme="always")
+    t.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    t.add_special_tokens(["<pad>", "</s>", "<unk>"] + [f"<extra_id_{i}>" for i in range(10)])
+    return t
+
+
+def unigram_bytes():
+    """Unigram with byte fallback, split by Metaspace alone."""
+    from test_sentencepiece import MODELS, model_pb2
+
+    proto = model_pb2.ModelProto.FromString(MODELS["unigram_bytes"]())
+    t = Tokenizer(models.Unigram([(p.piece, p.score) for p in proto.pieces], unk_id=0, byte_fallback=True))
+    t.normalizer = normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap)
+    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    t.add_special_tokens(["<unk>", "<s>"])
+    return t
+
+
+def bert(lowercase=True, strip_accents=None, cleanup=True):
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100 if lowercase else 12))
+    t.normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=strip_accents, handle_chinese_chars=lowercase)
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.train_from_iterator(CORPUS, trainers.WordPieceTrainer(
+        vocab_size=700, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False))
+    t.decoder = decoders.WordPiece(cleanup=cleanup)
+    t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    t.add_special_tokens(["[DEC]"])
+    return t
+
+
+def punctuation():
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]", continuing_subword_prefix="@@"))
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("merged_with_next")])
+    t.train_from_iterator(CORPUS, trainers.WordPieceTrainer(
+        vocab_size=700, special_tokens=["[UNK]"], continuing_subword_prefix="@@", show_progress=False))
+    t.decoder = decoders.WordPiece(prefix="@@", cleanup=False)
+    return t
+
+
 FORMS = {
     "gpt2": gpt2,
     "roberta": roberta,
@@ -209,75 +254,17 @@ FORMS = {
     "llama2_no_bytes_apart": lambda: sentencepiece("legacy", fuse=False, byte_fallback=False),
     "gemma": lambda: sentencepiece("gemma"),
     "metaspace_split": metaspace,
+    "t5": t5,
+    "unigram_bytes": unigram_bytes,
+    "bert": bert,
+    "bert_cased": lambda: bert(False),
+    "bert_accents": lambda: bert(True, False, False),
+    "punctuation": punctuation,
 }
+# The forms of whole families of models: these get the full count.
+FAMILIES = {"gpt2", "roberta", "qwen2", "llama3", "deepseek", "llama2_legacy", "llama2_metaspace_first", "gemma", "t5", "bert"}
 # These run through PCRE2, whose tables are Unicode 14: characters of later versions are left out of their texts.
 PCRE2_FORMS = {"o200k", "deepseek", "behaviours", "clip"}
-
-# Assigned in Unicode 15 to 17; unassigned to PCRE2 10.42.
-NEWER = [(0x897, 0x897), (0xCF3, 0xCF3), (0xECE, 0xECE), (0x1B4E, 0x1B4F), (0x1B7F, 0x1B7F), (0x1C89, 0x1C8A), (0x2427, 0x2429),
-         (0x2FFC, 0x2FFF), (0x31E4, 0x31E5), (0x31EF, 0x31EF), (0xA7CB, 0xA7DC), (0x10570, 0x105F3), (0x10D40, 0x10D8F),
-         (0x10EC2, 0x10EFF), (0x11200, 0x1125F), (0x11380, 0x113FF), (0x116D0, 0x116FF), (0x11B00, 0x11B5F), (0x11BC0, 0x11BFF),
-         (0x11F00, 0x11F5F), (0x13430, 0x143FF), (0x16100, 0x1613F), (0x16D40, 0x16D7F), (0x18CFF, 0x18CFF), (0x1B132, 0x1B155),
-         (0x1CC00, 0x1CEBF), (0x1D2C0, 0x1D2DF), (0x1DF25, 0x1DF2A), (0x1E030, 0x1E08F), (0x1E4D0, 0x1E5FF), (0x1F6DC, 0x1F6DC),
-         (0x1F774, 0x1F77F), (0x1F7D9, 0x1F7D9), (0x1F8B2, 0x1F8BB), (0x1F8C0, 0x1F8C1), (0x1FA75, 0x1FAFF), (0x1FBCB, 0x1FBEF),
-         (0x2EBF0, 0x2EE5D), (0x31350, 0x323AF)]
-
-
-def is_newer(c):
-    return any(first <= c <= last for first, last in NEWER)
-
-
-def random_text(rng, specials, old_only):
-    def any_char():
-        while True:
-            c = rng.choice([rng.randrange(0x80), rng.randrange(0x80, 0x800), rng.randrange(0x800, 0x3100), rng.randrange(0x3100, 0x10000),
-                            rng.randrange(0x10000, 0x20000), rng.randrange(0x110000)])
-            if not 0xD800 <= c < 0xE000 and not (old_only and is_newer(c)):
-                return chr(c)
-
-    makers = [
-        lambda: "".join(any_char() for _ in range(rng.randrange(1, 12))),
-        lambda: rng.choice(rng.choice(CORPUS).split(" ")),
-        lambda: " ",
-        lambda: "".join(rng.choice(" \t\n\r\u00a0\u2003\u3000\u0085\u180e\u2028") for _ in range(rng.randrange(1, 6))),
-        lambda: "".join(rng.choice("0123456789٣४½²Ⅷ") for _ in range(rng.randrange(1, 8))),
-        lambda: rng.choice(["'s", "'S", "'ſ", "'ll", "'LL", "'re", "'Ve", "'d", "''", "'x", "n't"]),
-        lambda: rng.choice(specials),
-        lambda: rng.choice(["👩‍👩‍👧‍👦", "👍🏽", "🇩🇪", "❤️", "e\u0301", "\u0301\u0323", "가", "각", "ﬁ", "Å", "İI", "ς", "ΑΣ", "\u0344"]),
-        lambda: rng.choice(["\0", "\ufeff", "\ufffd", "\uffff", "<0x41>", "<|im", "▁", "▁▁", "Ġ", "<", ">", "-", "--", ",.", ".,,"]),
-        lambda: rng.choice("aàbßcqxyz") * rng.randrange(1, 40),
-        lambda: rng.choice(["fox", " fox ", "foxes", "_fox", "Café", "Cafe\u0301", "unreachable", " unreachable", "zebra"]),
-    ]
-    return "".join(rng.choice(makers)() for _ in range(rng.randrange(0, 14)))
-
-
-@pytest.fixture
-def probe(build_dir, tmp_path):
-    """probe(requests): our answers, one a request (see ocelli/text/tokenizer_probe_test.cpp)."""
-    binary = build_dir / "text_test"
-    assert binary.is_file(), f"{binary} is not there: build text_test, or set OCELLI_BUILD"
-
-    def ask(requests):
-        asked, answered = tmp_path / "requests.jsonl", tmp_path / "answers.jsonl"
-        asked.write_text("".join(json.dumps(r) + "\n" for r in requests))
-        run = subprocess.run([binary, "--gtest_filter=TokenizerProbe.*"], capture_output=True, text=True, timeout=900,
-                             env={**os.environ, "OCELLI_PROBE": str(asked), "OCELLI_TEST_OUT": str(answered)})
-        assert run.returncode == 0, run.stdout + run.stderr
-        answers = [json.loads(line) for line in answered.read_text().split("\n") if line]
-        assert len(answers) == len(requests)
-        return answers
-
-    return ask
-
-
-def expect_equal(text, ours, theirs, show=lambda x: x):
-    """Shows the first place of difference: pytest's own comparison of long lists takes minutes."""
-    if ours == theirs:
-        return
-    at = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
-    window = slice(max(0, at - 4), at + 8)
-    pytest.fail(f"{text[:200]!r}: from {window.start}: {[show(x) for x in ours[window]]!r}, not {[show(x) for x in theirs[window]]!r}")
-
 
 def check(tokenizer, texts, answer, add_special=True):
     assert "error" not in answer, answer
@@ -288,14 +275,15 @@ def check(tokenizer, texts, answer, add_special=True):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_random_texts(form, probe, tmp_path):
+def test_random_texts(form, probe, tmp_path, full_counts):
     tokenizer = FORMS[form]()
     path = tmp_path / "tokenizer.json"
     tokenizer.save(str(path))
     tokenizer = Tokenizer.from_file(str(path))
     specials = [t.content for t in tokenizer.get_added_tokens_decoder().values()]
     rng = random.Random(f"tokenizer {form}")
-    texts = ["", " ", "  ", "\n"] + [random_text(rng, specials, form in PCRE2_FORMS) for _ in range(TEXTS_PER_FORM)]
+    count = TEXTS_PER_FORM if not full_counts else 100_000 if form in FAMILIES else 3000
+    texts = ["", " ", "  ", "\n"] + [random_text(rng, specials, form in PCRE2_FORMS) for _ in range(count)]
     with_special, without = probe([{"tokenizer": str(path), "texts": texts, "add_special": s} for s in (True, False)])
     check(tokenizer, texts, with_special, True)
     check(tokenizer, texts, without, False)
@@ -322,7 +310,7 @@ def in_texts(points, pattern):
     return ["".join(pattern(c) for c in points[i:i + 512]) for i in range(0, len(points), 512)]
 
 
-@pytest.mark.parametrize("form", ["gpt2", "qwen2", "llama3", "gpt2_by_split"])
+@pytest.mark.parametrize("form", ["gpt2", "qwen2", "llama3", "gpt2_by_split", "bert", "bert_cased", "punctuation", "t5"])
 def test_every_code_point(form, probe, tmp_path, points):
     tokenizer = FORMS[form]()
     path = tmp_path / "tokenizer.json"

@@ -50,7 +50,8 @@ def test_from_a_trained_model(own, from_nothing, run_ocelli, repo_root, tmp_path
     text = (folder / "captions.jsonl").read_text().replace("on grey paper", "drawn by hand")
     (folder / "captions.jsonl").write_text(text)
     run = tmp_path / "run"
-    args = ["train", repo_root / "recipes/own_data.toml", "-o", f'model={{base="{from_nothing}"}}', "--out", run]
+    args = ["train", repo_root / "recipes/own_data.toml", "-o", f'model={{base="{from_nothing}"}}', "-o", "tokenizer={}",
+            "--out", run]
     run_ocelli([*args, "-o", f"data.own.path={folder}/captions.jsonl", "-o", "stage.learn.max_steps=60"], env=ENV)
     expected = [(picture, caption.replace("on grey paper", "drawn by hand")) for picture, caption in captioned]
     assert recognised(run_ocelli, run / "model", expected) >= 9

@@ -119,6 +119,18 @@ def test_damaged_checkpoint_is_passed_over(tiny, reference, tmp_path):
     assert_same_run(run, undisturbed)
 
 
+def test_two_threads_resume_bit_for_bit(tiny, tmp_path):
+    """Batches large enough that sums are split between threads; a killed run equals an undisturbed one all the same."""
+    large = ("-o", "train.batch_size=40", "-o", "model.decoder.intermediate_size=512")
+    tiny.train(tmp_path / "whole", *large, threads=2)
+    run = tmp_path / "run"
+    process = tiny.start(run, *large, threads=2)
+    assert kill_when(process, run, 20, 0.01, signal.SIGKILL)
+    process.communicate()
+    tiny.train(run, *large, threads=2)
+    assert_same_run(run, tmp_path / "whole")
+
+
 def test_a_damaged_newer_checkpoint_does_not_displace_a_good_one(tiny, tmp_path):
     run = tmp_path / "run"
     only = ("-o", "train.save_total_limit=1")

@@ -71,11 +71,13 @@ class Tiny:
     def command(self, run, *more):
         return [str(self.binary), "train", str(self.recipe), "--out", str(run), *map(str, more)]
 
-    def start(self, run, *more):
-        return subprocess.Popen(self.command(run, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
+    def start(self, run, *more, threads=1):
+        env = {**ENV, "OMP_NUM_THREADS": str(threads)}
+        return subprocess.Popen(self.command(run, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
-    def train(self, run, *more, code=0):
-        done = subprocess.run(self.command(run, *more), capture_output=True, text=True, env=ENV, timeout=300)
+    def train(self, run, *more, code=0, threads=1):
+        env = {**ENV, "OMP_NUM_THREADS": str(threads)}
+        done = subprocess.run(self.command(run, *more), capture_output=True, text=True, env=env, timeout=300)
         assert done.returncode == code, f"exit code {done.returncode}, expected {code}\n{done.stderr[-3000:]}"
         return done
 

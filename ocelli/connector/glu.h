@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+
+#include "ocelli/connector/connector.h"
+#include "ocelli/nn/linear.h"
+#include "ocelli/nn/mlp.h"
+#include "ocelli/nn/norm.h"
+
+namespace ocelli::connector {
+
+/// down(silu(gate(x)) * up(x)) of x = gelu(norm1(linear_proj(features))), no biases, between two learned tokens `boi` and `eoi`:
+/// a grid of P patches becomes P + 2 visual tokens. Source: CogVLM, arXiv:2311.03079, and GLU of its visual.py; CogAgent adds a
+/// learned position table to the features first.
+class Glu final : public Connector {
+ public:
+  /// config.hidden_width: of the gated layer.
+  explicit Glu(const ConnectorConfig& config);
+
+  /// Throws Error when a position table has another number of rows than there are patches.
+  at::Tensor forward(const nn::VisualFeatures& features, const ConnectorContext& context) override;
+  int64_t num_tokens(image::Grid grid) const override { return grid.count() + 2; }
+  Cost cost(image::Grid grid, int64_t tiles, const Workload& work) const override;
+
+ private:
+  int64_t output_width_;
+  std::shared_ptr<nn::Linear> linear_proj_;
+  std::shared_ptr<nn::LayerNorm> norm1_;
+  std::shared_ptr<nn::GatedMlp> mlp_;
+  at::Tensor boi_, eoi_;  ///< [1, D]
+  at::Tensor pos_embed_;  ///< [P, D_vision], undefined without
+};
+
+}  // namespace ocelli::connector

@@ -1,0 +1,60 @@
+#include <array>
+
+#include "ocelli/base/error.h"
+#include "ocelli/model/hf/family.h"
+#include "ocelli/model/hf/family_list.h"
+
+namespace ocelli::model::hf {
+
+const TensorFile& Source::weights() const {
+  if (!weights_) {
+    require(!folder_.empty(), "{}: sizes are not in this config but in the weights, and no folder is given", config_.path());
+    weights_ = open_model_weights(folder_);
+  }
+  return *weights_;
+}
+
+int64_t Source::count(std::string_view prefix, std::string_view suffix) const {
+  int64_t count = 0;
+  while (weights().find(std::string(prefix) + std::to_string(count) + std::string(suffix)) != nullptr) ++count;
+  return count;
+}
+
+std::span<const Family> families() {
+  // Layouts with a `model_type` of their own go in any order; those that share one with another tell it by further keys and go
+  // before it.
+  static const std::array list = {
+      llava_original(), llava(), llava_next(), ocelli_family(), text_only(),
+  };
+  return list;
+}
+
+const Family* find_family(std::string_view name) {
+  for (const Family& family : families()) {
+    if (family.name == name) return &family;
+  }
+  return nullptr;
+}
+
+std::vector<int64_t> end_tokens(const JsonView& config) {
+  if (!config.value()["eos_token_id"].is_array()) return {config.integer("eos_token_id")};
+  std::vector<int64_t> ids;
+  for (const double id : config.numbers("eos_token_id")) ids.push_back(static_cast<int64_t>(id));
+  return ids;
+}
+
+void read_special_tokens(const JsonView& config, ModelConfig& out) {
+  out.eos_token_ids = config.has("eos_token_id") ? end_tokens(config) : out.decoder.eos_token_ids;
+  out.bos_token_id = config.integer("bos_token_id", out.decoder.bos_token_id);
+}
+
+std::vector<int64_t> feature_layers(const JsonView& config, int64_t fallback) {
+  if (!config.has("vision_feature_layer")) return {fallback};
+  if (!config.value()["vision_feature_layer"].is_array()) return {config.integer("vision_feature_layer")};
+  std::vector<int64_t> layers;
+  for (const double layer : config.numbers("vision_feature_layer")) layers.push_back(static_cast<int64_t>(layer));
+  require(!layers.empty(), "{}.vision_feature_layer is empty", config.path());
+  return layers;
+}
+
+}  // namespace ocelli::model::hf

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "ocelli/model/hf/family.h"
+
+namespace ocelli::model::hf {
+
+// One function a layout, each in the file of its name.
+
+Family llava_original();  ///< LLaVA 1.0-1.6, MobileVLM and Yi-VL as their own code saves them
+Family llava();           ///< transformers' LlavaForConditionalGeneration
+Family llava_next();      ///< transformers' LlavaNextForConditionalGeneration
+Family ocelli_family();   ///< parts spelled out
+Family text_only();       ///< a decoder alone, by its `model_type`
+
+/// Names of a decoder as its own checkpoints have them (`model.layers.0…`, `lm_head…`), ours without `language_model.`.
+NameMap decoder_names(const language::DecoderConfig& config);
+/// Names of MobileVLM's projectors, below `mm_projector.` and ours below `multi_modal_projector.`.
+NameMap ldp_names();
+NameMap ldp_v2_names();
+/// Names of a CLIP or SigLIP tower inside `vision_model.`, ours without `vision_tower.`.
+NameMap transformer_tower_names();
+
+}  // namespace ocelli::model::hf

@@ -1,0 +1,162 @@
+#include "ocelli/base/error.h"
+#include "ocelli/base/file.h"
+#include "ocelli/model/hf/family_list.h"
+#include "ocelli/model/load.h"
+
+namespace ocelli::model::hf {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The id LLaVA's own code puts where a picture goes; it lies outside every vocabulary.
+constexpr int64_t kImageToken = -200;
+
+/// `mm_vision_tower` tells it from transformers' layout of the same `model_type`.
+bool matches(const JsonView& config) {
+  const std::string type = config.string("model_type", "");
+  return config.has("mm_vision_tower") && config.has("mm_projector_type") && !config.has("mm_vision_tower_aux") &&
+         (type == "llava" || type == "llava_llama" || type == "llava_mistral" || type == "mobilevlm");
+}
+
+/// The folder `mm_vision_tower` names: beside config.json, as a path, or in the Hugging Face cache; empty when it is not there.
+fs::path tower_folder(const Source& source) {
+  const std::string name = source.config().string("mm_vision_tower");
+  const fs::path beside = source.folder() / name;
+  if (!source.folder().empty() && fs::is_directory(beside)) return beside;
+  try {
+    return resolve_model(name);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+connector::ConnectorConfig projector(const JsonView& config) {
+  using Type = connector::ConnectorConfig::Type;
+  connector::ConnectorConfig out;
+  const std::string type = config.string("mm_projector_type", "linear");
+  constexpr std::pair<std::string_view, Type> kKnown[] = {{"linear", Type::kLinear},
+                                                          {"mlp2x_gelu", Type::kMlp},
+                                                          {"mlp2x_gelu_Norm", Type::kNormedMlp},
+                                                          {"ldpnet", Type::kLdp},
+                                                          {"ldpnetv2", Type::kLdpV2}};
+  for (const auto& [name, value] : kKnown) {
+    if (name != type) continue;
+    out.type = value;
+    return out;
+  }
+  fail("{}.mm_projector_type is \"{}\"; known are linear, mlp2x_gelu, mlp2x_gelu_Norm, ldpnet, ldpnetv2", config.path(), type);
+}
+
+/// The tower's table, changed as `image_aspect_ratio` says.
+ImageProcessor pictures(const Source& source, const fs::path& folder, int64_t side) {
+  const JsonView& config = source.config();
+  ImageProcessor out;
+  if (fs::exists(folder / "preprocessor_config.json")) {
+    const Json json = read_json(folder / "preprocessor_config.json");
+    out = ImageProcessor::from_json(JsonView(json, (folder / "preprocessor_config.json").string()));
+  } else {
+    out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
+    out.std = {0.26862954F, 0.26130258F, 0.27577711F};
+    out.shape = ImageProcessor::Shape::kShortestEdge;
+    out.size = out.height = out.width = side;
+    out.decode = image::DecodeOptions::pillow();
+  }
+  const std::string aspect = config.string("image_aspect_ratio", "square");
+  if (aspect == "pad") {
+    out.shape = ImageProcessor::Shape::kPad;
+  } else if (aspect == "anyres") {
+    require(config.has("image_grid_pinpoints") && config.value()["image_grid_pinpoints"].is_array(),
+            "{}.image_grid_pinpoints is missing: the canvases a picture may be cut into", config.path());
+    out.cut = ImageProcessor::Cut::kAnyRes;
+    out.anyres.tile_side = side;
+    out.anyres.canvases = canvases_from(config.value()["image_grid_pinpoints"], config.path(), image::PairOrder::kWidthHeight);
+  } else {
+    require(aspect == "square", "{}.image_aspect_ratio is \"{}\"; known are square, pad, anyres", config.path(), aspect);
+  }
+  return out;
+}
+
+ModelConfig read(const Source& source) {
+  const JsonView& config = source.config();
+  ModelConfig out;
+  Json text = config.value();
+  text["model_type"] = config.string("model_type") == "llava_mistral" ? "mistral" : "llama";
+  out.decoder = language::DecoderConfig::from_json(JsonView(text, config.path()));
+  const fs::path folder = tower_folder(source);
+  require(
+      !folder.empty(),
+      "{}.mm_vision_tower: {} is neither a folder beside it nor in the Hugging Face cache; download it with\n  hf download {}",
+      config.path(), config.string("mm_vision_tower"), config.string("mm_vision_tower"));
+  Json tower = read_json(folder / "config.json");
+  if (tower.contains("vision_config")) tower = tower["vision_config"];
+  if (!tower.contains("model_type") || tower["model_type"] == "clip") tower["model_type"] = "clip_vision_model";
+  if (tower["model_type"] == "siglip") tower["model_type"] = "siglip_vision_model";
+  out.vision = vision::VisionConfig::from_json(JsonView(tower, (folder / "config.json").string()));
+  out.vision->feature_layers = {config.integer("mm_vision_select_layer", -2)};
+  out.vision->layers_needed();
+  const std::string feature = config.string("mm_vision_select_feature", "patch");
+  require(feature == "patch" || feature == "cls_patch", "{}.mm_vision_select_feature is \"{}\"; known are patch, cls_patch",
+          config.path(), feature);
+  out.vision->keep_class_token = feature == "cls_patch";
+  out.connector = projector(config);
+  out.connector->set_widths(out.vision->feature_width(), out.decoder.hidden_size, 0);
+  out.images = pictures(source, folder, out.vision->image_size);
+  if (config.string("mm_patch_merge_type", "flat") == "spatial_unpad" && out.images->cut == ImageProcessor::Cut::kAnyRes) {
+    out.arrange.kind = connector::ArrangeConfig::Kind::kUnpadNewline;
+  }
+  // A tower that was not tuned is not in the checkpoint.
+  if (source.weights().find("model.vision_tower.vision_tower.vision_model.embeddings.class_embedding") == nullptr)
+    out.vision_folder = folder;
+  out.placeholder.token_id = kImageToken;
+  read_special_tokens(config, out);
+  return out;
+}
+
+NameMap projector_names(connector::ConnectorConfig::Type type) {
+  using Type = connector::ConnectorConfig::Type;
+  NameMap names;
+  const std::string from = "model.mm_projector.", to = "multi_modal_projector.";
+  const auto add = [&](std::string_view published, std::string_view ours, Transform transform = Transform::kSame,
+                       int64_t argument = 0) {
+    names.add({from + std::string(published), {to + std::string(ours)}, transform, argument});
+  };
+  switch (type) {
+    case Type::kLinear:
+      add("**", "linear_1.**");
+      break;
+    case Type::kNormedMlp:
+      add("0.**", "linear_1.**");
+      add("1.**", "norm_1.**");
+      add("3.**", "linear_2.**");
+      add("4.**", "norm_2.**");
+      break;
+    case Type::kLdp:
+      names.add(ldp_names(), from, to);
+      break;
+    case Type::kLdpV2:
+      names.add(ldp_v2_names(), from, to);
+      break;
+    default:
+      add("0.**", "linear_1.**");
+      add("2.**", "linear_2.**");
+  }
+  return names;
+}
+
+NameMap names(const ModelConfig& config) {
+  NameMap names;
+  names.add({"model.vision_tower.vision_tower.vision_model.embeddings.position_ids", {}, Transform::kIgnore});
+  names.add({"model.vision_tower.vision_tower.vision_model.**", {"vision_tower.**"}});
+  names.add(projector_names(config.connector->type), "", "");
+  names.add({"model.image_newline", {"arrange.image_newline"}});
+  names.add(decoder_names(config.decoder), "", "language_model.");
+  return names;
+}
+
+}  // namespace
+
+Family llava_original() {
+  return {"llava_original", matches, read, names, nullptr};
+}
+
+}  // namespace ocelli::model::hf

@@ -1,0 +1,53 @@
+"""Every golden: a tiny random model in the published layout of its system, pictures, ids, and the numbers the original code gave.
+
+Read from $OCELLI_GOLDENS, by default tests/parity/goldens, where the smallest case of each system lies; each folder's README.md says how it
+was made.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+ROOT = Path(os.environ.get("OCELLI_GOLDENS", Path(__file__).parent / "goldens"))
+CASES = sorted(path.name for path in ROOT.iterdir() if (path / "expected.safetensors").exists()) if ROOT.is_dir() else []
+
+
+def close(ours, theirs, what):
+    theirs = theirs.reshape(ours.shape)
+    worst, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
+    assert worst <= 1e-4 * largest, f"{what}: differs by {worst}, the largest is {largest}"
+
+
+def pixels_of(arrays):
+    """Every view's pixels, in order, whether they were written as one array or one by one."""
+    if "pixel_values" in arrays:
+        value = arrays["pixel_values"]
+        return list(value.reshape(-1, *value.shape[-3:]))
+    return [arrays[f"pixel_values_{i}"] for i in range(sum(name.startswith("pixel_values_") and name[13:].isdigit() for name in arrays))]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_numbers_are_the_original_codes(name, run_ocelli, tmp_path):
+    folder = ROOT / name
+    expected = load_file(folder / "expected.safetensors")
+    images = [part for path in sorted(folder.glob("image_*.png")) for part in ("--image", path)]
+    run_ocelli(["logits", folder / "model", *images, "--input-ids", folder / "input_ids.json", "--out", tmp_path / "o.safetensors"])
+    ours = load_file(tmp_path / "o.safetensors")
+    for i, (mine, theirs) in enumerate(zip(pixels_of(ours), pixels_of(expected), strict=True)):
+        assert mine.shape == theirs.shape
+        assert np.abs(mine - theirs).max() <= 1e-5, f"pixels of view {i}"
+    close(ours["visual_tokens"], expected["visual_tokens"], "visual_tokens")
+    if "input_ids_expanded" in expected:
+        assert ours["input_ids"].tolist() == expected["input_ids_expanded"].tolist()
+    close(ours["logits"], expected["logits"], "logits")
+
+
+def test_says_how_many_cases_there_are(capsys):
+    systems = {name.rsplit("-", 1)[0] for name in CASES}
+    with capsys.disabled():
+        print(f"\ngoldens: {len(CASES)} cases of {len(systems)} systems in {ROOT.name}")
+    assert CASES, f"no goldens in {ROOT}"
