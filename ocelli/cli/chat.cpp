@@ -59,13 +59,16 @@ void print_timings(const infer::Generation& answer) {
 int one_answer(const ChatOptions& options, const LoadedModel& loaded, double load_ms) {
   const Stopwatch watch;
   const auto pictures = read_pictures(*loaded.processor, options.prompt.images);
-  const std::vector<int64_t> ids = options.prompt.ids(loaded, pictures);
+  const Prompt prompt = options.prompt.read(loaded, pictures);
   const double preprocess_ms = watch.milliseconds();
   infer::Engine engine(loaded.model, loaded.processor, {.context = options.context});
   Printer printer(*loaded.processor);
-  const infer::Generation answer = engine.generate(ids, pictures, options.sampling, [&](int64_t id) {
-    if (!options.json) printer.add(id);
-  });
+  const infer::Generation answer = engine.generate(
+      prompt.ids, pictures, options.sampling,
+      [&](int64_t id) {
+        if (!options.json) printer.add(id);
+      },
+      prompt.instruction_ids);
   if (!options.json) {
     printer.finish();
     print_timings(answer);
@@ -117,7 +120,9 @@ int conversation(const ChatOptions& options, const LoadedModel& loaded) {
       const std::vector<int64_t> ids =
           loaded.processor->expand(loaded.processor->encode(loaded.processor->render(asked, true)), counts);
       Printer printer(*loaded.processor);
-      const infer::Generation answer = engine.generate(ids, seen, options.sampling, [&](int64_t id) { printer.add(id); });
+      const std::vector<int64_t> instruction = seen.empty() ? std::vector<int64_t>() : loaded.processor->instruction_ids(line);
+      const infer::Generation answer = engine.generate(
+          ids, seen, options.sampling, [&](int64_t id) { printer.add(id); }, instruction);
       printer.finish();
       asked.push_back({{"role", "assistant"}, {"content", loaded.processor->decode(answer.ids)}});
       messages = std::move(asked);

@@ -5,6 +5,7 @@
 #include "ocelli/cli/output_tensors.h"
 #include "ocelli/cli/prompt_options.h"
 #include "ocelli/cli/verbs.h"
+#include "ocelli/nn/tensor_io.h"
 
 namespace ocelli::cli {
 namespace {
@@ -20,19 +21,30 @@ int logits(const LogitsOptions& options) {
   const LoadedModel loaded = open_model(options.model, options.run);
   const at::InferenceMode inference;
   const auto pictures = read_pictures(*loaded.processor, options.prompt.images);
-  const std::vector<int64_t> ids = options.prompt.ids(loaded, pictures);
-  model::ModelInputs inputs = loaded.processor->make_inputs(ids, pictures, loaded.model->token_grids(pictures));
+  const Prompt prompt = options.prompt.read(loaded, pictures);
+  model::ModelInputs inputs = loaded.processor->make_inputs(prompt.ids, pictures, loaded.model->token_grids(pictures));
+  inputs.instruction_ids = model::instruction_rows(prompt.instruction_ids, inputs.pixels);
   OutputTensors out;
   out.add("input_ids", inputs.input_ids);
   nn::RunContext context;
   model::Seen seen;
   if (!inputs.pixels.empty()) {
     add_pixels(out, inputs.pixels);
-    seen = loaded.model->see(inputs.pixels.to(options.run.dtype()), inputs.pictures, context);
+    seen = loaded.model->see(inputs.pixels.to(options.run.dtype()), inputs.pictures, context, inputs.instruction_ids);
     out.add("visual_tokens", seen.tokens);
     if (seen.memory.defined()) inputs.memory_layout.add({0, inputs.input_ids.numel(), 0, seen.memory.size(0), false, 0});
   }
-  out.add("logits", loaded.model->head(loaded.model->decoder().forward(loaded.model->decoder_inputs(inputs, seen), context)));
+  language::DecoderInputs decoder;
+  if (loaded.model->encodes()) {
+    const int64_t rows = static_cast<int64_t>(prompt.decoder_ids.size());
+    decoder.memory = loaded.model->encode(inputs, seen, context);
+    decoder.memory_layout.add({0, rows, 0, decoder.memory.size(0), false, 0});
+    decoder.embeds = loaded.model->embed(nn::index_tensor(prompt.decoder_ids), {}, {});
+    decoder.layout = nn::AttentionLayout::uniform(1, rows, true);
+  } else {
+    decoder = loaded.model->decoder_inputs(inputs, seen);
+  }
+  out.add("logits", loaded.model->head(loaded.model->decode(decoder, context)));
   out.write(options.out);
   return 0;
 }

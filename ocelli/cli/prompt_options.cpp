@@ -17,23 +17,34 @@ void PromptOptions::add_to(CLI::App& verb, bool with_ids) {
   verb.add_flag("--raw", raw, "the text is the full prompt: no chat template");
 }
 
-std::vector<int64_t> PromptOptions::ids(const LoadedModel& loaded, const std::vector<model::PixelTiles>& pictures) const {
+Prompt PromptOptions::read(const LoadedModel& loaded, const std::vector<model::PixelTiles>& pictures) const {
   const std::vector<int64_t> counts = visual_counts(*loaded.model, pictures);
   std::vector<int64_t> ids, types;
+  Prompt out;
+  const bool reads = loaded.processor->reads_instruction(), encodes = loaded.model->encodes();
   if (!ids_file.empty()) {
     const Json json = read_json(ids_file);
     const JsonView view(json, ids_file);
     require(view.has("input_ids") && json["input_ids"].is_array(), "{}: expected {{\"input_ids\": [...]}}", ids_file);
-    const auto read = [&](const char* key, std::vector<int64_t>& into) {
+    const auto read_ids = [&](const char* key, std::vector<int64_t>& into) {
       for (const Json& id : json[key]) {
         require(id.is_number_integer(), "{}: {} holds {}, expected integers", ids_file, key, id.dump());
         into.push_back(id.get<int64_t>());
       }
     };
-    read("input_ids", ids);
-    if (view.has("token_type_ids") && json["token_type_ids"].is_array()) read("token_type_ids", types);
+    read_ids("input_ids", ids);
+    if (view.has("token_type_ids") && json["token_type_ids"].is_array()) read_ids("token_type_ids", types);
+    if (view.has("qformer_input_ids") && json["qformer_input_ids"].is_array()) {
+      require(reads, "{}: qformer_input_ids are given, but the model's connector reads no text", ids_file);
+      read_ids("qformer_input_ids", out.instruction_ids);
+    }
+    if (view.has("decoder_input_ids") && json["decoder_input_ids"].is_array()) {
+      require(encodes, "{}: decoder_input_ids are given, but the model is no encoder-decoder", ids_file);
+      read_ids("decoder_input_ids", out.decoder_ids);
+    }
   } else {
     const std::string prompt = file.empty() ? text : read_file(file, 16 << 20);
+    if (reads && !pictures.empty()) out.instruction_ids = loaded.processor->instruction_ids(prompt);
     if (raw) {
       ids = loaded.processor->encode(prompt);
     } else {
@@ -45,12 +56,16 @@ std::vector<int64_t> PromptOptions::ids(const LoadedModel& loaded, const std::ve
   }
   require(!ids.empty(), "the prompt is empty");
   const int64_t vocabulary = loaded.model->config().decoder.vocab_size;
-  std::vector<int64_t> placed = loaded.processor->expand(ids, counts, types);
+  out.ids = loaded.processor->expand(ids, counts, types);
   // A placeholder may lie outside the vocabulary: its embedding is never looked up.
-  for (const int64_t id : placed) {
+  for (const int64_t id : out.ids) {
     require(model::is_visual(id) || (id >= 0 && id < vocabulary), "id {} lies outside the vocabulary of {}", id, vocabulary);
   }
-  return placed;
+  if (encodes && out.decoder_ids.empty()) out.decoder_ids = {loaded.model->config().encoder_decoder->decoder_start_token_id};
+  for (const int64_t id : out.decoder_ids) {
+    require(id >= 0 && id < vocabulary, "decoder_input_ids: id {} lies outside the vocabulary of {}", id, vocabulary);
+  }
+  return out;
 }
 
 }  // namespace ocelli::cli

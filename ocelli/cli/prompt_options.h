@@ -8,6 +8,13 @@
 
 namespace ocelli::cli {
 
+/// A prompt as ids.
+struct Prompt {
+  std::vector<int64_t> ids;              ///< visual tokens in place (visual_ids.h)
+  std::vector<int64_t> instruction_ids;  ///< the question in a Q-Former's own vocabulary; empty where none reads it
+  std::vector<int64_t> decoder_ids;      ///< what an encoder-decoder's decoder is given; empty for another model
+};
+
 /// How a verb is given its prompt: -p, --prompt-file or --input-ids, with --image and --raw.
 struct PromptOptions {
   std::vector<std::string> images;
@@ -16,9 +23,9 @@ struct PromptOptions {
 
   void add_to(CLI::App& verb, bool with_ids);
   bool given() const { return !text.empty() || !file.empty() || !ids_file.empty(); }
-  /// Expanded ids of the prompt for these pictures. Throws Error when placeholders and pictures differ in number, or an id lies
-  /// outside the vocabulary.
-  std::vector<int64_t> ids(const LoadedModel& loaded, const std::vector<model::PixelTiles>& pictures) const;
+  /// The prompt for these pictures. Throws Error when placeholders and pictures differ in number, an id lies outside the
+  /// vocabulary, or ids are given that the model has no use for.
+  Prompt read(const LoadedModel& loaded, const std::vector<model::PixelTiles>& pictures) const;
 };
 
 }  // namespace ocelli::cli

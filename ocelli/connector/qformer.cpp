@@ -243,7 +243,7 @@ at::Tensor QFormer::forward(const nn::VisualFeatures& features, const at::Tensor
 }
 
 at::Tensor QFormer::forward(const nn::VisualFeatures& features, const ConnectorContext& context) {
-  return forward(features, at::Tensor(), context.run);
+  return forward(features, context.instruction_ids, context.run);
 }
 
 Cost QFormer::cost(image::Grid grid, int64_t tiles, int64_t text, const Workload& work) const {

@@ -36,7 +36,8 @@ std::string without_marks(std::string text) {
   return text;
 }
 
-Asked ask(const data::Sample& sample, const data::SampleEncoder& encoder, const EvalOptions& options) {
+Asked ask(const data::Sample& sample, const data::SampleEncoder& encoder, const model::Processor& processor,
+          const EvalOptions& options) {
   Asked out;
   data::EncodedSample encoded = encoder.encode(sample);
   if (options.blind) {
@@ -63,6 +64,7 @@ Asked ask(const data::Sample& sample, const data::SampleEncoder& encoder, const 
                       options.data.string(), sample.id));
     }
     out.predictions.push_back(std::move(prediction));
+    if (processor.reads_instruction()) out.group.instructions.push_back(processor.instruction_ids(question));
     ++answer;
   }
   // The prompt of an answer is what stands before its first trained id; a conversation is asked turn by turn with the true
@@ -159,7 +161,7 @@ EvalResult evaluate(infer::Engine& engine, const EvalOptions& options) {
   int64_t asked = 0;
   for (int64_t i = 0; i < dataset.size() && (options.limit == 0 || asked < options.limit); ++i) {
     try {
-      Asked next = ask(dataset.get(i), encoder, options);
+      Asked next = ask(dataset.get(i), encoder, engine.processor(), options);
       const int64_t bytes = cache_bytes(next.group, decoder, dtype, max_tokens);
       if (!batch.empty() && batch_bytes + bytes > options.max_cache_bytes) flush();
       asked += static_cast<int64_t>(next.predictions.size());

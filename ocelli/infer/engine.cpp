@@ -38,10 +38,7 @@ struct Engine::Rows {
 
 Engine::Engine(std::shared_ptr<model::Model> model, std::shared_ptr<const model::Processor> processor,
                const EngineOptions& options)
-    : model_(std::move(model)),
-      processor_(std::move(processor)),
-      options_(options),
-      dtype_(model_->decoder().head_weight().scalar_type()) {
+    : model_(std::move(model)), processor_(std::move(processor)), options_(options), dtype_(model_->head_weight().scalar_type()) {
   require(options.context >= 1 && options.context <= (int64_t{1} << 24), "context {}: expected 1 to {}", options.context,
           int64_t{1} << 24);
 }
@@ -61,12 +58,21 @@ bool Engine::is_end(int64_t id) const {
   return std::find(ends.begin(), ends.end(), id) != ends.end();
 }
 
-model::Seen Engine::encode(std::span<const model::PixelTiles* const> pictures) {
+model::Seen Engine::encode(std::span<const model::PixelTiles* const> pictures, std::span<const int64_t> instruction_ids) {
   if (pictures.empty()) return {};
   std::vector<image::Tiling> tilings;
   for (const model::PixelTiles* picture : pictures) tilings.push_back(picture->tiling);
   nn::RunContext context;
-  return model_->see(model::stack_pixels(pictures).to(dtype_), tilings, context);
+  const model::Pixels pixels = model::stack_pixels(pictures).to(dtype_);
+  return model_->see(pixels, tilings, context, model::instruction_rows(instruction_ids, pixels));
+}
+
+at::Tensor Engine::read(std::span<const int64_t> ids, const model::Seen& seen) {
+  model::ModelInputs inputs;
+  model::set_rows(inputs, ids, false);
+  inputs.layout = nn::AttentionLayout::uniform(1, static_cast<int64_t>(ids.size()), false);
+  nn::RunContext context;
+  return model_->encode(inputs, seen, context);
 }
 
 model::Positions Engine::positions(std::span<const int64_t> ids, std::span<const model::PixelTiles> pictures,
@@ -88,12 +94,13 @@ at::Tensor Engine::run(const Rows& rows) {
   decoder.cache_rows = rows.writes;
   decoder.rope_length = rows.rope_length;
   nn::RunContext context;
-  const at::Tensor hidden = model_->decoder().forward(decoder, context);
+  const at::Tensor hidden = model_->decode(decoder, context);
   return hidden.size(0) == 0 ? hidden : model_->head(hidden).to(at::kFloat).contiguous();
 }
 
 Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<model::PixelTiles>& pictures,
-                            const SamplingOptions& sampling, const std::function<void(int64_t)>& on_token) {
+                            const SamplingOptions& sampling, const std::function<void(int64_t)>& on_token,
+                            std::span<const int64_t> instruction_ids) {
   const at::InferenceMode inference;
   require(!ids.empty(), "the prompt is empty");
   require(static_cast<int64_t>(ids.size()) < options_.context, "the prompt has {} tokens, the context holds {}; raise it with -c",
@@ -102,7 +109,7 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
   Generation out;
   out.prompt_tokens = static_cast<int64_t>(ids.size());
   out.image_tokens = std::count_if(ids.begin(), ids.end(), model::is_visual);
-  const model::Positions places = positions(ids, pictures, 0);
+  model::Positions places = positions(ids, pictures, 0);
   // The first Qwen fixes its rotary base by the prompt.
   const bool by_prompt = model_->config().decoder.rope.scaling == nn::RopeConfig::Scaling::kQwen;
   const int64_t rope_length = by_prompt ? out.prompt_tokens : 0;
@@ -111,6 +118,13 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
     sequence_ = cache_->add_sequence();
   }
 
+  // A memory belongs to its whole prompt, visual tokens that follow a question to that question.
+  const std::vector<int64_t> instruction(instruction_ids.begin(), instruction_ids.end());
+  if (model_->encodes() || instruction != cached_instruction_) {
+    cached_ids_.clear();
+    cached_pixels_.clear();
+  }
+  cached_instruction_ = instruction;
   // Keep the common beginning of the last conversation and this one, unless pictures within it changed. At least one row runs.
   size_t common = 0;
   while (common + 1 < ids.size() && common < cached_ids_.size() && ids[common] == cached_ids_[common]) ++common;
@@ -139,12 +153,21 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
   std::vector<const model::PixelTiles*> to_encode;
   for (size_t i = first_new; i < pictures.size(); ++i) to_encode.push_back(&pictures[i]);
   Rows prompt(*cache_);
-  prompt.seen = encode(to_encode);
+  model::Seen seen = encode(to_encode, instruction);
   prompt.rope_length = rope_length;
   out.timings.encode = watch.milliseconds();
 
   watch = Stopwatch();
-  prompt.add(sequence_, std::span(ids).subspan(common), std::span(places.rows).subspan(common), true);
+  if (model_->encodes()) {
+    const int64_t start = model_->config().encoder_decoder->decoder_start_token_id;
+    prompt.seen = {};
+    prompt.seen.memory = read(ids, seen);
+    places = {{{0, 0, 0}}, 1};
+    prompt.add(sequence_, {&start, 1}, places.rows, true);
+  } else {
+    prompt.seen = std::move(seen);
+    prompt.add(sequence_, std::span(ids).subspan(common), std::span(places.rows).subspan(common), true);
+  }
   at::Tensor logits = run(prompt);
   cached_ids_ = ids;
   cached_pixels_ = std::move(pixels);
@@ -174,9 +197,25 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
   return out;
 }
 
+std::vector<std::vector<Generation>> Engine::answer_one_by_one(std::span<const QuestionGroup> groups, int64_t max_tokens) {
+  std::vector<std::vector<Generation>> out;
+  for (const QuestionGroup& group : groups) {
+    out.emplace_back();
+    for (size_t i = 0; i < group.questions.size(); ++i) {
+      std::vector<int64_t> ids = group.prefix;
+      ids.insert(ids.end(), group.questions[i].begin(), group.questions[i].end());
+      const std::span<const int64_t> instruction =
+          i < group.instructions.size() ? std::span<const int64_t>(group.instructions[i]) : std::span<const int64_t>();
+      out.back().push_back(generate(ids, group.pictures, {.temperature = 0, .max_tokens = max_tokens}, {}, instruction));
+    }
+  }
+  return out;
+}
+
 std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGroup> groups, int64_t max_tokens) {
   const at::InferenceMode inference;
   if (groups.empty()) return {};
+  if (model_->encodes() || processor_->reads_instruction()) return answer_one_by_one(groups, max_tokens);
   int64_t rows = 0;
   for (const QuestionGroup& group : groups) {
     const auto in_blocks = [&](size_t count) {

@@ -42,6 +42,8 @@ struct QuestionGroup {
   std::vector<int64_t> prefix;  ///< expanded ids up to the last visual row; may be empty
   std::vector<model::PixelTiles> pictures;
   std::vector<std::vector<int64_t>> questions;  ///< ids behind the prefix, each ending where the answer begins
+  /// Each question as a connector reads it (Processor::instruction_ids); empty where none does.
+  std::vector<std::vector<int64_t>> instructions = {};
 };
 
 /// Runs a model: prompts in, tokens out. Not thread-safe.
@@ -55,18 +57,23 @@ class Engine {
 
   /// Answers a prompt (expanded ids, visual_ids.h). What the last prompt and answer had in common with it, pictures included,
   /// stays in the cache: a conversation only pays for what is new. `on_token` sees each id as it is chosen. Throws Error when
-  /// prompt and answer don't fit the context.
+  /// prompt and answer don't fit the context. `instruction_ids`: see Processor. An encoder-decoder (T5) reads each prompt anew.
   Generation generate(const std::vector<int64_t>& ids, const std::vector<model::PixelTiles>& pictures,
-                      const SamplingOptions& sampling, const std::function<void(int64_t)>& on_token = {});
+                      const SamplingOptions& sampling, const std::function<void(int64_t)>& on_token = {},
+                      std::span<const int64_t> instruction_ids = {});
 
   /// Greedy answers for many groups at once, in their order; at most `max_tokens` each.
   std::vector<std::vector<Generation>> answer(std::span<const QuestionGroup> groups, int64_t max_tokens);
 
  private:
   struct Rows;
-  model::Seen encode(std::span<const model::PixelTiles* const> pictures);
+  model::Seen encode(std::span<const model::PixelTiles* const> pictures, std::span<const int64_t> instruction_ids = {});
+  /// What an encoder-decoder's encoder makes of a prompt.
+  at::Tensor read(std::span<const int64_t> ids, const model::Seen& seen);
   model::Positions positions(std::span<const int64_t> ids, std::span<const model::PixelTiles> pictures, int64_t start) const;
   at::Tensor run(const Rows& rows);
+  /// answer() where nothing is shared between questions.
+  std::vector<std::vector<Generation>> answer_one_by_one(std::span<const QuestionGroup> groups, int64_t max_tokens);
   bool is_end(int64_t id) const;
   nn::KvCache make_cache(int64_t rows) const;
 
@@ -79,6 +86,7 @@ class Engine {
   int64_t sequence_ = -1;
   std::vector<int64_t> cached_ids_;
   std::vector<std::vector<float>> cached_pixels_;
+  std::vector<int64_t> cached_instruction_;
 };
 
 }  // namespace ocelli::infer

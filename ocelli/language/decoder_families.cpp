@@ -48,9 +48,51 @@ void write_mistral(const DecoderConfig& config, Json& json) {
   json["sliding_window"] = config.sliding_window > 0 ? Json(config.sliding_window) : Json(nullptr);
 }
 
+/// OPTConfig's defaults. Pre-norm with learned positions; the smallest published one alone is post-norm with another embedding
+/// width.
+void read_opt(const JsonView& config, DecoderConfig& out) {
+  out.vocab_size = 50272;
+  out.hidden_size = 768;
+  out.num_hidden_layers = out.num_attention_heads = 12;
+  out.tie_word_embeddings = true;
+  out.initializer_range = config.number("init_std", 0.02);
+  out.intermediate_size = config.integer_in("ffn_dim", 1, 1 << 20, 3072);
+  read_sizes(config, out);
+  for (const auto& [key, wanted] : {std::pair{"do_layer_norm_before", true},
+                                    {"enable_bias", true},
+                                    {"layer_norm_elementwise_affine", true},
+                                    {"_remove_final_layer_norm", false}}) {
+    require(config.boolean(key, wanted) == wanted, "{}.{} is {}; this decoder knows {} alone", config.path(), key, !wanted,
+            wanted);
+  }
+  const int64_t embedded = config.integer("word_embed_proj_dim", out.hidden_size);
+  require(embedded == out.hidden_size, "{}.word_embed_proj_dim is {}; this decoder knows hidden_size ({}) alone", config.path(),
+          embedded, out.hidden_size);
+  out.norm = nn::NormKind::kLayer;
+  out.norm_eps = 1e-5;
+  out.rope.rotary_width = 0;
+  out.learned_positions = true;
+  out.position_offset = 2;
+  out.hidden_act = nn::activation_from_name(config.string("activation_function", "relu"));
+  out.gated_mlp = false;
+  out.qkv_bias = out.output_bias = out.mlp_bias = true;
+  out.bos_token_id = 2;
+  out.eos_token_ids = {2};
+  read_special_tokens(config, out);
+}
+
+void write_opt(const DecoderConfig& config, Json& json) {
+  json["ffn_dim"] = config.intermediate_size;
+  json["word_embed_proj_dim"] = config.hidden_size;
+  json["activation_function"] = nn::name_of(config.hidden_act);
+  json["init_std"] = config.initializer_range;
+  json["do_layer_norm_before"] = json["enable_bias"] = true;
+}
+
 constexpr std::array kFamilies = {
     DecoderFamily{"llama", "LlamaForCausalLM", read_llama, write_llama},
     DecoderFamily{"mistral", "MistralForCausalLM", read_mistral, write_mistral},
+    DecoderFamily{"opt", "OPTForCausalLM", read_opt, write_opt},
 };
 
 }  // namespace

@@ -64,10 +64,11 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   const bool clip = next || type.starts_with("CLIPImageProcessor") || type.starts_with("LlavaImageProcessor") ||
                     type.starts_with("CLIPFeatureExtractor");
   const bool siglip = type.starts_with("SiglipImageProcessor");
+  const bool blip = type.starts_with("BlipImageProcessor");
   const bool vit = type.starts_with("ViTImageProcessor");
-  require(ours || clip || siglip || vit,
+  require(ours || clip || siglip || blip || vit,
           "{}.image_processor_type is \"{}\"; known are CLIPImageProcessor, LlavaImageProcessor, LlavaNextImageProcessor, "
-          "SiglipImageProcessor, ViTImageProcessor, OcelliImageProcessor",
+          "SiglipImageProcessor, BlipImageProcessor, ViTImageProcessor, OcelliImageProcessor",
           config.path(), type);
   for (const char* key : {"do_resize", "do_rescale", "do_normalize"}) {
     require(config.boolean(key, true), "{}.{} is false; a tower needs pictures of one size and range", config.path(), key);
@@ -92,6 +93,10 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
               "{}.crop_size {} x {} differs from size {} without a shortest edge", config.path(), out.width, out.height,
               out.size);
     }
+    out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
+    out.std = {0.26862954F, 0.26130258F, 0.27577711F};
+  }
+  if (blip) {
     out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
     out.std = {0.26862954F, 0.26130258F, 0.27577711F};
   }
@@ -193,7 +198,8 @@ image::Image ImageProcessor::shaped(const image::Image& picture) const {
   for (size_t c = 0; c < 3; ++c) colour[c] = pad_colour ? (*pad_colour)[c] : static_cast<uint8_t>(mean[c] * 255.0F);
   switch (shape) {
     case Shape::kSquash:
-      return image::resize(picture, width, height, filter);
+      return rows_first ? image::resize_rows_first(picture, width, height, filter)
+                        : image::resize(picture, width, height, filter);
     case Shape::kPad: {
       require(width == height, "image processor: a padded picture is square, but {} x {} is asked for", width, height);
       return image::pad_square(picture, width, colour, filter);

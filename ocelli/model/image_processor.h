@@ -40,6 +40,7 @@ struct ImageProcessor {
   int64_t height = 224;             ///< of what the tower sees
   int64_t width = 224;
   image::Filter filter = image::Filter::kBicubic;
+  bool rows_first = false;  ///< resize_rows_first(): for systems whose own code, with an older Pillow, is the reference
   double rescale_factor = 1.0 / 255.0;
   std::array<float, 3> mean = {0.5F, 0.5F, 0.5F};
   std::array<float, 3> std = {0.5F, 0.5F, 0.5F};

@@ -26,7 +26,8 @@ std::string shown(const std::vector<std::string>& names) {
 
 /// An embedding or head with fewer rows than the model declares: tokens were added.
 bool grows(const std::string& name, const std::vector<int64_t>& shape, const nn::Parameter& parameter) {
-  const bool by_token = name.ends_with("embed_tokens.weight") || name.ends_with("lm_head.weight");
+  const bool by_token =
+      name.ends_with("embed_tokens.weight") || name.ends_with("shared.weight") || name.ends_with("lm_head.weight");
   return by_token && shape.size() == 2 && parameter.shape.size() == 2 && shape[1] == parameter.shape[1] &&
          shape[0] < parameter.shape[0] && shape[0] > 0;
 }
@@ -35,6 +36,11 @@ bool grows(const std::string& name, const std::vector<int64_t>& shape, const nn:
 at::Tensor grown(const at::Tensor& rows, int64_t count) {
   const at::Tensor mean = rows.to(at::kFloat).mean(0, true).to(rows.scalar_type());
   return at::cat({rows, mean.expand({count - rows.size(0), rows.size(1)})});
+}
+
+/// The value a parameter no file holds starts with.
+at::Tensor initial(const nn::Parameter& parameter, at::ScalarType dtype) {
+  return parameter.init.kind == nn::Init::Kind::kOnes ? at::ones(parameter.shape, dtype) : at::zeros(parameter.shape, dtype);
 }
 
 /// Weights and the names they have.
@@ -60,9 +66,49 @@ struct Stored {
   at::Tensor tensor() const { return hf::apply(*match.row, nn::mapped_tensor(*raw, source->file->owner())).at(part); }
 };
 
+/// The low-rank addition to one weight: `X.lora_A.weight` [r, in] and `X.lora_B.weight` [out, r] beside `X.weight` [out, in].
+/// Hu et al., arXiv:2106.09685.
+struct Adapter {
+  const Stored *a = nullptr, *b = nullptr;
+  explicit operator bool() const { return a != nullptr && b != nullptr; }
+};
+using Available = std::map<std::string, Stored>;
+
+constexpr std::string_view kFactors[] = {".lora_A.weight", ".lora_B.weight"};
+
+/// What the factor `name` is added to; empty for another name.
+std::string adapted_name(const std::string& name) {
+  for (const std::string_view factor : kFactors) {
+    if (name.ends_with(factor)) return name.substr(0, name.size() - factor.size()) + ".weight";
+  }
+  return {};
+}
+
+Adapter adapter_of(const std::string& name, const Available& available) {
+  if (!name.ends_with(".weight")) return {};
+  const std::string base = name.substr(0, name.size() - std::string_view(".weight").size());
+  Adapter out;
+  for (const std::string_view factor : kFactors) {
+    const auto found = available.find(base + std::string(factor));
+    if (found != available.end()) (factor == kFactors[0] ? out.a : out.b) = &found->second;
+  }
+  return out;
+}
+
+/// Whether the factors multiply to `shape`.
+bool fits(const Adapter& adapter, const std::vector<int64_t>& shape) {
+  const std::vector<int64_t> a = adapter.a->shape(), b = adapter.b->shape();
+  return a.size() == 2 && b.size() == 2 && shape.size() == 2 && a[0] == b[1] && a[1] == shape[1] && b[0] == shape[0];
+}
+
+at::Tensor merged(const at::Tensor& weight, const Adapter& adapter, double scale) {
+  const at::Tensor added = at::matmul(adapter.b->tensor().to(at::kFloat), adapter.a->tensor().to(at::kFloat));
+  return weight.to(at::kFloat) + scale * added;
+}
+
 /// Fills what starts with `prefix` from the sources, the first that has it; throws with every fault named.
 void fill_from(Model& model, std::string_view prefix, const std::vector<WeightSource>& sources, const LoadOptions& options) {
-  std::map<std::string, Stored> available;
+  Available available;
   std::vector<std::string> missing, wrong, extra;
   for (const WeightSource& source : sources) {
     for (const auto& [published, raw] : source.file->tensors()) {
@@ -78,6 +124,9 @@ void fill_from(Model& model, std::string_view prefix, const std::vector<WeightSo
     }
   }
   const auto may_be_absent = [&](const std::string& name) {
+    for (const WeightSource& source : sources) {
+      if (source.names.is_initial(name)) return true;
+    }
     // A tower whose features are taken before its closing norm needs no such norm.
     return (name.starts_with("vision_tower.post_layernorm.") && !model.config().vision->apply_post_layernorm) ||
            (name.starts_with("aux_tower.post_layernorm.") && !model.config().aux_vision->apply_post_layernorm);
@@ -99,6 +148,12 @@ void fill_from(Model& model, std::string_view prefix, const std::vector<WeightSo
       wrong.emplace_back(error.what());
       return;
     }
+    const Adapter adapter = adapter_of(name, available);
+    if (adapter && !fits(adapter, shape)) {
+      wrong.push_back(fmt::format("{}: its adapter's factors [{}] and [{}] do not multiply to [{}]", name,
+                                  fmt::join(adapter.b->shape(), ", "), fmt::join(adapter.a->shape(), ", "),
+                                  fmt::join(shape, ", ")));
+    }
     if (shape != parameter.shape && !(options.trainable && grows(name, shape, parameter))) {
       const std::string in_file =
           found->second.published == name ? "" : fmt::format(" (in the file {})", found->second.published);
@@ -108,7 +163,9 @@ void fill_from(Model& model, std::string_view prefix, const std::vector<WeightSo
   });
   for (const auto& [name, stored] : available) {
     const bool tied_head = name == "language_model.lm_head.weight" && model.config().decoder.tie_word_embeddings;
-    if (!declared.contains(name) && !tied_head) extra.push_back(stored.published);
+    const std::string adapted = adapted_name(name);
+    const bool is_factor = model.config().adapter_scale != 0 && declared.contains(adapted) && adapter_of(adapted, available);
+    if (!declared.contains(name) && !tied_head && !is_factor) extra.push_back(stored.published);
   }
   std::string faults;
   if (!missing.empty()) faults += fmt::format("\n{} weights are missing:{}", missing.size(), shown(missing));
@@ -121,10 +178,11 @@ void fill_from(Model& model, std::string_view prefix, const std::vector<WeightSo
     const at::ScalarType wanted = parameter.buffer ? at::kFloat : options.dtype;
     const auto found = available.find(name);
     if (found == available.end()) {
-      nn::fill(name, parameter, at::zeros(parameter.shape, wanted));
+      nn::fill(name, parameter, initial(parameter, wanted));
       return;
     }
-    const at::Tensor mapped = found->second.tensor();
+    at::Tensor mapped = found->second.tensor();
+    if (const Adapter adapter = adapter_of(name, available)) mapped = merged(mapped, adapter, model.config().adapter_scale);
     if (mapped.sizes() != at::IntArrayRef(parameter.shape)) {
       nn::fill(name, parameter, grown(mapped.to(wanted), parameter.shape[0]));
       return;

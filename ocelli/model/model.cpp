@@ -15,7 +15,11 @@ Model::Model(const ModelConfig& config) : config_(config) {
     arrange.width = config.decoder.hidden_size;
     arrange_ = register_module("arrange", std::make_shared<connector::Arrange>(arrange));
   }
-  language_model_ = register_module("language_model", std::make_shared<language::Decoder>(config.decoder));
+  if (config.encoder_decoder) {
+    encoder_decoder_ = register_module("language_model", std::make_shared<language::EncoderDecoder>(*config.encoder_decoder));
+  } else {
+    language_model_ = register_module("language_model", std::make_shared<language::Decoder>(config.decoder));
+  }
 }
 
 nn::VisualFeatures Model::features(const at::Tensor& views, nn::RunContext& context) {
@@ -56,7 +60,8 @@ Seen Model::see(const Pixels& pixels, std::span<const image::Tiling> pictures, n
 at::Tensor Model::embed(const at::Tensor& input_ids, const at::Tensor& visual_rows, const at::Tensor& visual) {
   const bool sees = visual_rows.defined() && visual_rows.numel() > 0;
   // A placeholder may lie outside the vocabulary; its row is overwritten.
-  const at::Tensor text = language_model_->embed(sees ? input_ids.index_fill(0, visual_rows, 0) : input_ids);
+  const at::Tensor ids = sees ? input_ids.index_fill(0, visual_rows, 0) : input_ids;
+  const at::Tensor text = encodes() ? encoder_decoder_->embed(ids) : language_model_->embed(ids);
   if (!visual.defined() || visual.size(0) == 0) {
     require(!sees, "model: {} placeholders stand in the text, but no pictures were given", visual_rows.numel());
     return text;
@@ -83,7 +88,34 @@ language::DecoderInputs Model::decoder_inputs(const ModelInputs& inputs, const S
 at::Tensor Model::forward(const ModelInputs& inputs, nn::RunContext& context) {
   Seen seen;
   if (!inputs.pixels.empty()) seen = see(inputs.pixels, inputs.pictures, context, inputs.instruction_ids);
-  return language_model_->forward(decoder_inputs(inputs, seen), context);
+  return decoder().forward(decoder_inputs(inputs, seen), context);
+}
+
+at::Tensor Model::head(const at::Tensor& hidden) const {
+  return encodes() ? encoder_decoder_->head(hidden) : language_model_->head(hidden);
+}
+
+const at::Tensor& Model::head_weight() const {
+  return encodes() ? encoder_decoder_->head_weight() : language_model_->head_weight();
+}
+
+language::Decoder& Model::decoder() {
+  require(!encodes(), "model: its language model is an encoder-decoder ({}), which cannot be trained here",
+          config_.decoder.model_type);
+  return *language_model_;
+}
+
+at::Tensor Model::encode(const ModelInputs& inputs, const Seen& seen, nn::RunContext& context) {
+  nn::AttentionLayout both_ways;
+  for (nn::Span span : inputs.layout.spans()) {
+    span.causal = false;
+    both_ways.add(span);
+  }
+  return encoder_decoder_->encode(embed(inputs.input_ids, inputs.visual_rows, seen.tokens), both_ways, context);
+}
+
+at::Tensor Model::decode(const language::DecoderInputs& inputs, nn::RunContext& context) {
+  return encodes() ? encoder_decoder_->forward(inputs, context) : language_model_->forward(inputs, context);
 }
 
 int64_t Model::num_tokens(const image::Tiling& tiling) const {
@@ -143,6 +175,17 @@ Ledger Model::cost(Workload work) const {
       work.memory_rows = memory_rows() * static_cast<int64_t>(aux.tiles.size());
     }
     ledger.add("connector", connector);
+  }
+  if (encodes()) {
+    // The prompt goes through the encoder; the decoder starts with one row.
+    work.memory_rows = work.visual_tokens + work.text_tokens;
+    ledger.add("embedding", encoder_decoder_->embedding_cost(work));
+    ledger.add("encoder", encoder_decoder_->encoder_cost(work));
+    work.visual_tokens = 0;
+    work.text_tokens = 1;
+    ledger.add("decoder", encoder_decoder_->cost(work));
+    ledger.add("head", encoder_decoder_->head_cost(work));
+    return ledger;
   }
   ledger.add("embedding", language_model_->embedding_cost(work));
   ledger.add("decoder", language_model_->cost(work));

@@ -9,6 +9,7 @@
 #include "ocelli/connector/arrange.h"
 #include "ocelli/connector/connector.h"
 #include "ocelli/language/decoder.h"
+#include "ocelli/language/encoder_decoder.h"
 #include "ocelli/model/model_config.h"
 #include "ocelli/model/pixels.h"
 #include "ocelli/vision/vision_tower.h"
@@ -55,10 +56,21 @@ class Model final : public nn::Module {
   at::Tensor embed(const at::Tensor& input_ids, const at::Tensor& visual_rows, const at::Tensor& visual);
   /// The decoder's inputs of everything but the cache.
   language::DecoderInputs decoder_inputs(const ModelInputs& inputs, const Seen& seen);
-  /// Final-normed hidden states of the wanted rows, [R, D].
+  /// Final-normed hidden states of the wanted rows, [R, D]. Throws Error for an encoder-decoder, whose two passes are apart.
   at::Tensor forward(const ModelInputs& inputs, nn::RunContext& context);
-  at::Tensor head(const at::Tensor& hidden) const { return language_model_->head(hidden); }
-  language::Decoder& decoder() { return *language_model_; }
+  at::Tensor head(const at::Tensor& hidden) const;
+  /// The head's weight [V, D].
+  const at::Tensor& head_weight() const;
+  /// Throws Error for an encoder-decoder.
+  language::Decoder& decoder();
+
+  /// Whether prompts go through an encoder (T5), and answers alone through the decoder, from `decoder_start_token_id` on.
+  bool encodes() const { return encoder_decoder_ != nullptr; }
+  /// The encoder's result for prompts and pictures, [T, D]: the memory their decoder looks at. Each span of inputs.layout is one
+  /// prompt, which it sees in both directions.
+  at::Tensor encode(const ModelInputs& inputs, const Seen& seen, nn::RunContext& context);
+  /// The decoder over `inputs`, of either kind of model: final-normed hidden states, [R, D].
+  at::Tensor decode(const language::DecoderInputs& inputs, nn::RunContext& context);
 
   /// Visual tokens of one picture cut that way. From the config alone.
   int64_t num_tokens(const image::Tiling& tiling) const;
@@ -76,7 +88,8 @@ class Model final : public nn::Module {
   std::shared_ptr<vision::VisionTower> aux_tower_;  ///< null without
   std::shared_ptr<connector::Connector> connector_;
   std::shared_ptr<connector::Arrange> arrange_;
-  std::shared_ptr<language::Decoder> language_model_;
+  std::shared_ptr<language::Decoder> language_model_;          ///< null for an encoder-decoder
+  std::shared_ptr<language::EncoderDecoder> encoder_decoder_;  ///< null but for one
 };
 
 /// The part a parameter belongs to, by its full name: "vision", "connector" or "decoder".

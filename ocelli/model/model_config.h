@@ -8,6 +8,7 @@
 #include "ocelli/connector/arrange.h"
 #include "ocelli/connector/connector.h"
 #include "ocelli/language/decoder_config.h"
+#include "ocelli/language/encoder_decoder_config.h"
 #include "ocelli/model/image_processor.h"
 #include "ocelli/model/placement.h"
 #include "ocelli/vision/vision_config.h"
@@ -23,6 +24,9 @@ struct ModelConfig {
   std::optional<connector::ConnectorConfig> connector;
   connector::ArrangeConfig arrange;
   language::DecoderConfig decoder;
+  /// A T5 in the decoder's place; `decoder` then repeats the sizes that caches, vocabularies and connectors ask for.
+  std::optional<language::EncoderDecoderConfig> encoder_decoder;
+  double adapter_scale = 0;  ///< lora_alpha / r of published adapters, which are merged into the weights on loading; 0: none
   PlaceholderRule placeholder;
   PositionRule positions = PositionRule::kRising;
   double visual_scale = 1;               ///< visual tokens times this when they are put in

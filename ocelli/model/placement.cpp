@@ -9,10 +9,27 @@
 namespace ocelli::model {
 namespace {
 
+/// Every id where it is.
+PlacedIds as_given(std::span<const int64_t> ids) {
+  PlacedIds out{{ids.begin(), ids.end()}, std::vector<int64_t>(ids.size())};
+  std::iota(out.source.begin(), out.source.end(), int64_t{0});
+  return out;
+}
+
+/// The rows of all pictures in front of id `place`.
+PlacedIds inserted_at(size_t place, const PlaceholderRule& rule, std::span<const int64_t> ids, std::span<const int64_t> counts) {
+  PlacedIds out = as_given(ids);
+  const size_t total = static_cast<size_t>(std::accumulate(counts.begin(), counts.end(), int64_t{0}));
+  out.ids.insert(out.ids.begin() + static_cast<std::ptrdiff_t>(place), total, visual_id(rule.token_id));
+  out.source.insert(out.source.begin() + static_cast<std::ptrdiff_t>(place), total, -1);
+  return out;
+}
+
 PlacedIds at_tokens(const PlaceholderRule& rule, std::span<const int64_t> ids, std::span<const int64_t> counts,
                     const std::string& name) {
   const int64_t places = rule.token_id == -1 ? 0 : std::count(ids.begin(), ids.end(), rule.token_id);
   const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  if (places == 0 && rule.front) return inserted_at(0, rule, ids, counts);
   // Already one a visual token, as some processors write them.
   const bool filled = places == total && places != static_cast<int64_t>(counts.size());
   PlacedIds out;
@@ -26,13 +43,6 @@ PlacedIds at_tokens(const PlaceholderRule& rule, std::span<const int64_t> ids, s
   }
   require(filled || picture == counts.size(), "the text has {} {} placeholders, but {} pictures were given", picture, name,
           counts.size());
-  return out;
-}
-
-/// Every id where it is.
-PlacedIds as_given(std::span<const int64_t> ids) {
-  PlacedIds out{{ids.begin(), ids.end()}, std::vector<int64_t>(ids.size())};
-  std::iota(out.source.begin(), out.source.end(), int64_t{0});
   return out;
 }
 
@@ -80,12 +90,7 @@ PlacedIds place_visual_tokens(const PlaceholderRule& rule, std::span<const int64
       return at_spans(rule, ids, counts);
     case PlaceholderRule::Kind::kAfterBos:
     case PlaceholderRule::Kind::kFront: {
-      PlacedIds out = as_given(ids);
-      const std::ptrdiff_t first = rule.kind == PlaceholderRule::Kind::kAfterBos && !ids.empty() ? 1 : 0;
-      const size_t total = static_cast<size_t>(std::accumulate(counts.begin(), counts.end(), int64_t{0}));
-      out.ids.insert(out.ids.begin() + first, total, visual_id(rule.token_id));
-      out.source.insert(out.source.begin() + first, total, -1);
-      return out;
+      return inserted_at(rule.kind == PlaceholderRule::Kind::kAfterBos && !ids.empty() ? 1 : 0, rule, ids, counts);
     }
   }
   fail("placeholder rule: unknown kind");

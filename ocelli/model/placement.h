@@ -20,6 +20,10 @@ struct PlaceholderRule {
   } kind = Kind::kToken;
   int64_t token_id = -1;  ///< -1: the model sees no pictures
   int64_t begin_id = -1, end_id = -1;
+  bool front = false;  ///< kToken: in a text without any placeholder the pictures stand in front (BLIP-2)
+  /// What marks a picture in text when token_id lies outside the vocabulary; empty: "<image>".
+  std::string marker;
+  bool bos_twice = false;  ///< a prompt that spells out its BOS token gets the tokenizer's as well (MiniGPT-v2)
 };
 
 /// Ids with the rows of visual tokens in place.

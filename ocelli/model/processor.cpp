@@ -86,7 +86,15 @@ std::shared_ptr<const Processor> Processor::load(const fs::path& folder, const M
     if (placeholder >= 0 && placeholder < parts.tokenizer->vocab_size())
       parts.image_token = parts.tokenizer->token_of(placeholder);
   }
+  if (!config.placeholder.marker.empty()) parts.image_token = config.placeholder.marker;
   if (parts.chat_template.empty()) parts.chat_template = config.chat_template;
+  parts.reads_instruction = config.connector && config.connector->type == connector::ConnectorConfig::Type::kQFormer &&
+                            config.connector->qformer.vocab_size > 0;
+  const fs::path of_qformer = folder / "qformer_tokenizer" / "tokenizer.json";
+  if (parts.reads_instruction && fs::exists(of_qformer)) {
+    parts.qformer_tokenizer = text::make_tokenizer(
+        read_json(of_qformer, {.max_bytes = 64ULL << 20, .reject_duplicate_keys = false}), of_qformer.string());
+  }
   parts.placeholder = config.placeholder;
   parts.positions = config.positions;
   parts.visual_expert = config.decoder.visual_expert;
@@ -115,8 +123,30 @@ std::string Processor::render(const OrderedJson& messages, bool add_generation_p
 }
 
 std::vector<int64_t> Processor::encode(std::string_view prompt) const {
-  const bool has_bos = !parts_.bos_token.empty() && prompt.starts_with(parts_.bos_token);
-  return tokenizer().encode(prompt, !has_bos);
+  const PlaceholderRule& rule = parts_.placeholder;
+  const bool has_bos = !rule.bos_twice && !parts_.bos_token.empty() && prompt.starts_with(parts_.bos_token);
+  if (rule.token_id == -1 || (rule.token_id >= 0 && rule.token_id < tokenizer().vocab_size()))
+    return tokenizer().encode(prompt, !has_bos);
+  // A mark the tokenizer does not know: what stands between is tokenized piece by piece, special tokens with the first alone, as
+  // in LLaVA's tokenizer_image_token and MiniGPT-4's get_context_emb.
+  std::vector<int64_t> ids;
+  for (size_t begin = 0;;) {
+    const size_t mark = prompt.find(parts_.image_token, begin);
+    const std::vector<int64_t> piece = tokenizer().encode(prompt.substr(begin, mark - begin), begin == 0 && !has_bos);
+    ids.insert(ids.end(), piece.begin(), piece.end());
+    if (mark == std::string_view::npos) return ids;
+    ids.push_back(rule.token_id);
+    begin = mark + parts_.image_token.size();
+  }
+}
+
+std::vector<int64_t> Processor::instruction_ids(std::string_view question) const {
+  if (!parts_.reads_instruction) return {};
+  require(parts_.qformer_tokenizer != nullptr,
+          "the model's Q-Former reads the question, but the folder has no qformer_tokenizer/tokenizer.json; give "
+          "qformer_input_ids with "
+          "--input-ids");
+  return parts_.qformer_tokenizer->encode(question, true);
 }
 
 std::string Processor::decode(const std::vector<int64_t>& ids) const {
@@ -146,6 +176,13 @@ void set_rows(ModelInputs& inputs, std::span<const int64_t> ids, bool visual_exp
   inputs.input_ids = nn::index_tensor(plain);
   inputs.visual_rows = nn::index_tensor(visual);
   if (visual_expert) inputs.expert_rows = nn::index_tensor(expert_rows(ids));
+}
+
+at::Tensor instruction_rows(std::span<const int64_t> ids, const Pixels& pixels) {
+  int64_t views = 0;
+  for (const at::Tensor& batch : pixels.batches) views += batch.size(0);
+  if (ids.empty() || views == 0) return {};
+  return nn::index_tensor(ids).unsqueeze(0).expand({views, static_cast<int64_t>(ids.size())});
 }
 
 at::Tensor position_tensor(PositionRule rule, std::span<const std::array<int64_t, 3>> rows) {

@@ -25,6 +25,8 @@ class Processor {
 
   struct Parts {
     std::shared_ptr<const text::Tokenizer> tokenizer;
+    std::shared_ptr<const text::Tokenizer> qformer_tokenizer;  ///< of `qformer_tokenizer/` (InstructBLIP); null without
+    bool reads_instruction = false;                            ///< the connector wants the question in that vocabulary
     Json tokenizer_json;
     Json tokenizer_config = Json::object();  ///< as published; written again, so that what we don't use is kept
     Json processor_config = Json::object();  ///< see published_processor_config()
@@ -51,6 +53,10 @@ class Processor {
   int64_t image_token_id() const { return parts_.placeholder.token_id; }
   PositionRule positions() const { return parts_.positions; }
   bool visual_expert() const { return parts_.visual_expert; }
+  /// Whether the connector reads the question (InstructBLIP).
+  bool reads_instruction() const { return parts_.reads_instruction; }
+  /// The question as the connector takes it; empty when it reads none. Throws Error when the folder has no tokenizer for it.
+  std::vector<int64_t> instruction_ids(std::string_view question) const;
   const std::string& chat_template() const { return parts_.chat_template; }
 
   /// The chat template over `messages` ([{role, content}], content a string in which `image_token()` marks a picture, or a list
@@ -89,6 +95,8 @@ Json published_processor_config(const ModelConfig& config);
 
 /// The rows of marked ids as tensors: input_ids (plain), visual_rows, expert_rows (empty unless `visual_expert`).
 void set_rows(ModelInputs& inputs, std::span<const int64_t> ids, bool visual_expert);
+/// The same instruction for every view, [views, T]; undefined when there is none.
+at::Tensor instruction_rows(std::span<const int64_t> ids, const Pixels& pixels);
 /// [T] int64, or [3, T] under kMrope.
 at::Tensor position_tensor(PositionRule rule, std::span<const std::array<int64_t, 3>> rows);
 

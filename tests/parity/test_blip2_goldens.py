@@ -1,4 +1,4 @@
-"""VL-Vicuna, VL-LLaMA and MiniGPT-v2 through the binary against what their own code gave (LAVIS names, LoRA merged on loading)."""
+"""VL-Vicuna, VL-LLaMA and MiniGPT-v2 beyond test_goldens.py: the tower's features, token counts, adapters merged on loading, placeholders."""
 
 import json
 import shutil
@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +35,6 @@ NAMES = ["vl-vicuna-1", "vl-vicuna-2", "minigpt-v2-1", "minigpt-v2-2"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_logits_are_the_originals(name, golden, run_ocelli, tmp_path):
-    folder = golden(name)
-    run_ocelli(["logits", folder / "model", *pictures_of(folder), "--input-ids", folder / "input_ids.json", "--out", tmp_path / "o.safetensors"])
-    ours, theirs = load_file(tmp_path / "o.safetensors"), load_file(folder / "expected.safetensors")
-    assert ours["input_ids"].tolist() == theirs["input_ids_expanded"].tolist()
-    assert np.abs(ours["pixel_values"] - theirs["pixel_values"]).max() <= 1e-6
-    close(ours["visual_tokens"], theirs["visual_tokens"], "visual_tokens")
-    close(ours["logits"], theirs["logits"], "logits")
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_features_are_the_originals(name, golden, run_ocelli, tmp_path):
     folder = golden(name)
     run_ocelli(["features", folder / "model", *pictures_of(folder), "--out", tmp_path / "o.safetensors"])
@@ -56,7 +44,7 @@ def test_features_are_the_originals(name, golden, run_ocelli, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_greedy_decoding_starts_where_the_logits_point(name, golden, run_ocelli):
+def test_explain_counts_the_tokens_that_are_there(name, golden, run_ocelli):
     folder = golden(name)
     told = run_ocelli(["explain", folder / "model", "--image", "300x200", "--text-tokens", 5, "--json"]).json()
     theirs = load_file(folder / "expected.safetensors")

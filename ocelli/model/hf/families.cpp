@@ -24,7 +24,7 @@ std::span<const Family> families() {
   // Layouts with a `model_type` of their own go in any order; those that share one with another tell it by further keys and go
   // before it.
   static const std::array list = {
-      llava_original(), llava(), llava_next(), ocelli_family(), text_only(),
+      blip2(), blip2_lavis(), instructblip(), minigpt_v2(), llava_original(), llava(), llava_next(), ocelli_family(), text_only(),
   };
   return list;
 }

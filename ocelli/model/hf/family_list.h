@@ -6,6 +6,10 @@ namespace ocelli::model::hf {
 
 // One function a layout, each in the file of its name.
 
+Family blip2();           ///< transformers' Blip2ForConditionalGeneration
+Family blip2_lavis();     ///< BLIP-2, InstructBLIP and VPGTrans' VL-Vicuna as LAVIS names them
+Family instructblip();    ///< transformers' InstructBlipForConditionalGeneration
+Family minigpt_v2();      ///< MiniGPT-v2: a Llama folder's config with a section of its own
 Family llava_original();  ///< LLaVA 1.0-1.6, MobileVLM and Yi-VL as their own code saves them
 Family llava();           ///< transformers' LlavaForConditionalGeneration
 Family llava_next();      ///< transformers' LlavaNextForConditionalGeneration

@@ -64,6 +64,7 @@ void NameMap::add(const NameMap& other, std::string_view published_prefix, std::
 
 std::optional<NameMap::Match> NameMap::match(std::string_view published) const {
   for (const Row& row : rows_) {
+    if (row.transform == Transform::kInitial) continue;
     const auto parts = captured(row.published, published);
     if (!parts) continue;
     Match match{&row, {}};
@@ -73,9 +74,19 @@ std::optional<NameMap::Match> NameMap::match(std::string_view published) const {
   return std::nullopt;
 }
 
+bool NameMap::is_initial(std::string_view ours) const {
+  for (const Row& row : rows_) {
+    if (row.transform != Transform::kInitial) continue;
+    for (const std::string& pattern : row.ours) {
+      if (captured(pattern, ours)) return true;
+    }
+  }
+  return false;
+}
+
 std::optional<NameMap::Written> NameMap::written(std::string_view ours) const {
   for (const Row& row : rows_) {
-    if (row.read_only || row.transform == Transform::kIgnore) continue;
+    if (row.read_only || row.transform == Transform::kIgnore || row.transform == Transform::kInitial) continue;
     for (const std::string& pattern : row.ours) {
       const auto parts = captured(pattern, ours);
       if (!parts) continue;
@@ -90,6 +101,7 @@ std::optional<NameMap::Written> NameMap::written(std::string_view ours) const {
 std::vector<at::Tensor> apply(const Row& row, const at::Tensor& published) {
   const int64_t parts = static_cast<int64_t>(row.ours.size());
   switch (row.transform) {
+    case Transform::kInitial:
     case Transform::kIgnore:
       return {};
     case Transform::kSame:
@@ -146,6 +158,7 @@ std::vector<at::Tensor> apply(const Row& row, const at::Tensor& published) {
 
 at::Tensor undo(const Row& row, const std::vector<at::Tensor>& ours) {
   switch (row.transform) {
+    case Transform::kInitial:
     case Transform::kIgnore:
       return {};
     case Transform::kSame:

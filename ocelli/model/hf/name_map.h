@@ -12,6 +12,7 @@ namespace ocelli::model::hf {
 /// What lies between a published tensor and ours. Each can be undone.
 enum class Transform {
   kSame,           ///< ours is the published one
+  kInitial,        ///< in no file: ours start as their initialisers say (MiniGPT-v2's ln_vision); `published` is empty
   kIgnore,         ///< not used here: ours is empty
   kSplit,          ///< cut along dimension 0 into equal parts, one for each of ours
   kSplitHeads,     ///< rows are [heads, parts, width]: the parts of each head lie together (bigG's qkv). argument: heads
@@ -52,6 +53,8 @@ class NameMap {
   };
   /// nullopt for a name no row knows.
   std::optional<Match> match(std::string_view published) const;
+  /// Whether a kInitial row has that name of ours.
+  bool is_initial(std::string_view ours) const;
 
   /// For writing: the published name whose parts include `ours`, with the names of all its parts in order.
   struct Written {

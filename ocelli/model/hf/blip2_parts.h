@@ -1,0 +1,30 @@
+#pragma once
+
+#include "ocelli/model/hf/family.h"
+
+namespace ocelli::model::hf {
+
+// What the families around BLIP-2 share: EVA-g, Q-Former, T5.
+
+/// Shape of an EVA-g in LAVIS' own layout, names starting with `prefix` (`visual_encoder.` or none): width, blocks, MLP, patch
+/// and the stored grid of positions are the tensors' shapes. The features are `ln_vision` of the last block, class token in
+/// front. `blocks`: how many of them run, counted from the end when negative: -1 all but the last; 0: all.
+vision::VisionConfig eva_from_weights(const Source& source, std::string_view prefix, int64_t image_size, int64_t heads,
+                                      int64_t blocks);
+/// Names of that tower, `ln_vision` left out. One block more than `layers` may be stored.
+NameMap eva_names(std::string_view prefix, int64_t layers);
+
+/// Pictures stretched to side x side, CLIP's mean and deviation: LAVIS' blip_image_eval.
+ImageProcessor blip_images(int64_t side);
+
+/// Sets the language part to a T5; `decoder` repeats the sizes that caches, vocabularies and connectors ask for.
+void set_encoder_decoder(ModelConfig& config, const language::EncoderDecoderConfig& t5);
+/// The language part's own names (`model.layers.0…` or `encoder.block.0…`), ours without `language_model.`.
+NameMap language_names(const ModelConfig& config);
+
+/// Chat template that says nothing but the text.
+extern const char* const kPlainTemplate;
+/// `Question: … Answer:` (BLIP-2).
+extern const char* const kQuestionTemplate;
+
+}  // namespace ocelli::model::hf
