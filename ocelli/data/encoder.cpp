@@ -10,7 +10,8 @@ namespace ocelli::data {
 namespace {
 
 constexpr std::string_view kMark = "<image>";
-constexpr size_t kMostCached = 1 << 15;
+/// Bytes of rendered and encoded turns that are kept; texts longer than a share of it hardly repeat.
+constexpr size_t kMostCached = 64 << 20, kLongestCached = kMostCached / 256;
 
 const char* role_name(Turn::Role role) {
   switch (role) {
@@ -90,9 +91,15 @@ EncodedText SampleEncoder::cached_turns(const std::vector<Turn>& turns) const {
     if (found != cache_.end()) return *found->second;
   }
   auto text = std::make_shared<const EncodedText>(encode_turns(turns));
+  // The entry's own numbers, and about what a node of the table and its allocations take beside them.
+  const size_t bytes = key.size() + text->ids.size() * sizeof(int64_t) + text->trained.size() / 8 + 256;
+  if (bytes > kLongestCached) return *text;
   const std::scoped_lock lock(mutex_);
-  if (cache_.size() >= kMostCached) cache_.clear();
-  cache_.emplace(std::move(key), text);
+  if (cached_bytes_ + bytes > kMostCached) {
+    cache_.clear();
+    cached_bytes_ = 0;
+  }
+  if (cache_.emplace(std::move(key), text).second) cached_bytes_ += bytes;
   return *text;
 }
 
@@ -100,17 +107,20 @@ EncodedSample SampleEncoder::encode(const Sample& sample) const {
   EncodedSample out;
   out.id = sample.id;
   for (const auto& path : sample.pictures) {
-    out.pictures.push_back(processor_->images().process(image::load(path, processor_->images().decode)));
+    const model::ImageProcessor& images = processor_->images().of_prompt(sample.pictures.size());
+    out.pictures.push_back(images.process(image::load(path, images.decode)));
   }
   std::vector<int64_t> counts;
+  std::vector<image::Tiling> tilings;
   int64_t visual = 0;
   for (const model::PixelTiles& picture : out.pictures) {
     counts.push_back(num_tokens_(picture.tiling));
+    tilings.push_back(picture.tiling);
     visual += counts.back();
   }
   // Expands placeholders and keeps the marks of trained ids beside them: visual rows are never trained on.
   const auto expanded = [&](const EncodedText& text) {
-    model::PlacedIds placed = processor_->place(text.ids, counts);
+    model::PlacedIds placed = processor_->place(text.ids, counts, {}, tilings);
     EncodedText wide;
     wide.trained.reserve(placed.ids.size());
     for (size_t i = 0; i < placed.ids.size(); ++i) {

@@ -53,6 +53,7 @@ class SampleEncoder {
   /// Short question-answer pairs repeat in VQA data: rendering and encoding them once is worth a small table.
   mutable std::mutex mutex_;
   mutable std::unordered_map<std::string, std::shared_ptr<const EncodedText>> cache_;
+  mutable size_t cached_bytes_ = 0;
 };
 
 }  // namespace ocelli::data

@@ -49,6 +49,16 @@ TEST(Sampler, TopPKeepsTheSmallestSetThatHoldsTheProbability) {
   EXPECT_EQ(chosen_of({.temperature = 1, .top_k = 0, .top_p = 1}, logits), (std::set<int64_t>{0, 1, 2, 3}));
 }
 
+/// As in llama.cpp, whose temperature comes last: however hot, what top-p cut off stays off.
+TEST(Sampler, TopPLooksAtProbabilitiesBeforeTheTemperature) {
+  const std::vector<float> logits = {std::log(0.15F), std::log(0.5F), std::log(0.05F), std::log(0.3F)};
+  for (const double temperature : {0.1, 1.0, 50.0}) {
+    const auto seen = chosen_of({.temperature = temperature, .top_k = 0, .top_p = 0.7}, logits);
+    EXPECT_FALSE(seen.contains(0) || seen.contains(2)) << temperature;
+  }
+  EXPECT_EQ(chosen_of({.temperature = 50, .top_k = 0, .top_p = 0.7}, logits), (std::set<int64_t>{1, 3}));
+}
+
 TEST(Sampler, DrawsByTheProbabilitiesAtItsTemperature) {
   const std::vector<float> logits = {std::log(0.2F), std::log(0.8F)};
   for (const auto& [temperature, expected] : {std::pair{1.0, 0.8}, {0.5, 0.64 / 0.68}, {2.0, 2.0 / 3.0}}) {

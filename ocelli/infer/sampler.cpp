@@ -14,7 +14,9 @@ void SamplingOptions::validate() const {
   if (max_tokens < 1) throw UsageError(fmt::format("-n {}: expected at least 1", max_tokens));
 }
 
-Sampler::Sampler(const SamplingOptions& options) : options_(options), rng_(Rng::named(options.seed, "sampler")) { options.validate(); }
+Sampler::Sampler(const SamplingOptions& options) : options_(options), rng_(Rng::named(options.seed, "sampler")) {
+  options.validate();
+}
 
 int64_t Sampler::choose(std::span<const float> logits) {
   const auto best = std::max_element(logits.begin(), logits.end());
@@ -26,20 +28,28 @@ int64_t Sampler::choose(std::span<const float> logits) {
   for (size_t i = 0; i < logits.size(); ++i) candidates_.emplace_back(logits[i], static_cast<int64_t>(i));
   // Ties go to the lower id, so that the order is the same everywhere.
   const auto likelier = [](const auto& a, const auto& b) { return a.first != b.first ? a.first > b.first : a.second < b.second; };
-  const size_t kept = options_.top_k > 0 ? std::min<size_t>(static_cast<size_t>(options_.top_k), candidates_.size()) : candidates_.size();
+  const size_t kept =
+      options_.top_k > 0 ? std::min<size_t>(static_cast<size_t>(options_.top_k), candidates_.size()) : candidates_.size();
   std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept), candidates_.end(), likelier);
   candidates_.resize(kept);
 
+  // top-p looks at the probabilities as the model gives them; the temperature comes last.
   std::vector<double> weight(kept);
-  double total = 0;
-  for (size_t i = 0; i < kept; ++i) {
-    weight[i] = std::exp((static_cast<double>(candidates_[i].first) - static_cast<double>(*best)) / options_.temperature);
-    total += weight[i];
+  const auto weigh = [&](size_t count, double temperature) {
+    double total = 0;
+    for (size_t i = 0; i < count; ++i) {
+      weight[i] = std::exp((static_cast<double>(candidates_[i].first) - static_cast<double>(*best)) / temperature);
+      total += weight[i];
+    }
+    return total;
+  };
+  size_t last = kept;
+  if (options_.top_p < 1) {
+    const double wanted = options_.top_p * weigh(kept, 1);
+    double held = 0;
+    for (last = 0; last < kept && held < wanted;) held += weight[last++];
   }
-  size_t last = 0;
-  double held = 0;
-  while (last < kept && held < options_.top_p * total) held += weight[last++];
-  double point = rng_.uniform(drawn_++) * held;
+  double point = rng_.uniform(drawn_++) * weigh(last, options_.temperature);
   for (size_t i = 0; i < last; ++i) {
     point -= weight[i];
     if (point < 0) return candidates_[i].second;

@@ -8,13 +8,15 @@
 
 namespace ocelli::infer {
 
-/// How the next token is chosen. Names and meaning as in llama.cpp.
+/// How the next token is chosen. Names and meaning as in llama.cpp, and its order: top-k, then top-p of the probabilities at
+/// temperature 1, then the temperature.
 struct SamplingOptions {
-  double temperature = 0.8;   ///< --temp; 0: the most likely token, always
-  int64_t top_k = 40;         ///< --top-k; only the k most likely, 0: all
-  double top_p = 0.95;        ///< --top-p; only the smallest set that holds this probability, 1: all (Holtzman et al., arXiv:1904.09751)
-  uint64_t seed = 0;          ///< --seed
-  int64_t max_tokens = 256;   ///< -n
+  double temperature = 0.8;  ///< --temp; 0: the most likely token, always
+  int64_t top_k = 40;        ///< --top-k; only the k most likely, 0: all
+  double top_p =
+      0.95;           ///< --top-p; only the smallest set that holds this probability, 1: all (Holtzman et al., arXiv:1904.09751)
+  uint64_t seed = 0;  ///< --seed
+  int64_t max_tokens = 256;  ///< -n
 
   /// Throws UsageError naming the option, its value and its range.
   void validate() const;

@@ -38,7 +38,7 @@ EncoderDecoderConfig EncoderDecoderConfig::from_json(const JsonView& config) {
   if (config.has("eos_token_id")) {
     out.eos_token_ids.clear();
     if (config.value()["eos_token_id"].is_array()) {
-      for (const double id : config.numbers("eos_token_id")) out.eos_token_ids.push_back(static_cast<int64_t>(id));
+      out.eos_token_ids = config.integers("eos_token_id");
     } else {
       out.eos_token_ids.push_back(config.integer("eos_token_id"));
     }

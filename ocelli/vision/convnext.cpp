@@ -123,7 +123,8 @@ nn::VisualFeatures ConvNextTower::forward(const at::Tensor& pixels, nn::RunConte
       const auto& block = stage.blocks[j];
       x = nn::run_block(
           "convnext_tower.stages." + std::to_string(i) + ".blocks." + std::to_string(j),
-          [block](const at::Tensor& hidden) { return block->forward(hidden); }, x, context);
+          [block](const at::Tensor& hidden) { return block->forward(hidden); }, x, context,
+          !context.gradient_checkpointing || nn::trains(*block));
     }
     const at::Tensor map = i == 0 ? x : channels_last(at::upsample_bilinear2d(channels_first(x), {out.rows, out.columns}, false));
     all.slice(3, column, column + x.size(3)).copy_(map);

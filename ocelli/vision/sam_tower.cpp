@@ -227,8 +227,8 @@ nn::VisualFeatures SamTower::forward(const at::Tensor& pixels, nn::RunContext& c
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const auto& block = blocks_[i];
     x = nn::run_block(
-        "sam_tower.layers." + std::to_string(i), [block](const at::Tensor& hidden) { return block->forward(hidden); }, x,
-        context);
+        "sam_tower.layers." + std::to_string(i), [block](const at::Tensor& hidden) { return block->forward(hidden); }, x, context,
+        !context.gradient_checkpointing || nn::trains(*block));
     if (config_.global_neck && static_cast<int64_t>(i) == config_.first_global_block()) first_global = x;
   }
   const auto closed = [&](const std::shared_ptr<Neck>& neck, const at::Tensor& map) {
