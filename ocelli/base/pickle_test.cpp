@@ -159,7 +159,8 @@ TEST(Pickle, EveryOtherOpcodeIsRefusedByName) {
 TEST(Pickle, OnlyProtocols2To5) {
   for (const char protocol : {2, 3, 4, 5}) EXPECT_EQ(read(std::string("\x80") + protocol + "N.").root.kind, PickleKind::kNone);
   for (const char protocol : {0, 1, 6}) {
-    EXPECT_THAT(refusal(std::string("\x80") + protocol + "N."), HasSubstr(fmt::format("protocol {:d}, expected 2 to 5", protocol)));
+    EXPECT_THAT(refusal(std::string("\x80") + protocol + "N."),
+                HasSubstr(fmt::format("protocol {:d}, expected 2 to 5", protocol)));
   }
   EXPECT_THAT(refusal("N."), HasSubstr("no pickle of protocol 2 to 5"));
   EXPECT_THAT(refusal(""), HasSubstr("no pickle of protocol 2 to 5"));

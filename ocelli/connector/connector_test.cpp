@@ -112,7 +112,8 @@ TEST(ConnectorConfig, NamesUnknownTypesAndScales) {
   const auto fault = [](const Json& json) {
     return error_of([&] { ConnectorConfig::from_json(JsonView(json, "c.json"), 3, 4); });
   };
-  EXPECT_NE(fault({{"type", "q_former"}}).find("type is \"q_former\"; known are linear, mlp, normed_mlp, pixel_shuffle"), std::string::npos);
+  EXPECT_NE(fault({{"type", "q_former"}}).find("type is \"q_former\"; known are linear, mlp, normed_mlp, pixel_shuffle"),
+            std::string::npos);
   EXPECT_EQ(fault({{"type", "pixel_shuffle"}, {"scale", 0}}), "c.json: scale is 0, expected 1 to 16");
   EXPECT_EQ(fault({{"type", "mlp"}, {"hidden_width", -1}}), "c.json: hidden_width is -1, expected 0 to 262144");
 }
@@ -142,7 +143,9 @@ TEST(Arrange, LaysTilesBehindEachOther) {
   const VisualTokens tokens = joined(arrange, tiles, pictures, {1, 5});
   EXPECT_EQ(tokens.per_picture, (std::vector<int64_t>{5, 25}));
   EXPECT_TRUE(at::equal(tokens.tokens, tiles.reshape({30, 3})));
-  EXPECT_EQ(error_of([&] { joined(arrange, tiles, std::span(pictures).subspan(1), {1, 5}); }),
+  EXPECT_EQ(error_of([&] {
+              joined(arrange, tiles, std::span(pictures).subspan(1), {1, 5});
+            }),
             "arrange: 1 pictures have 5 tiles, the connector gave 6");
 }
 

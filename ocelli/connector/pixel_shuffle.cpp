@@ -18,8 +18,8 @@ PixelShuffle::PixelShuffle(const ConnectorConfig& config)
 at::Tensor PixelShuffle::forward(const nn::VisualFeatures& features, const ConnectorContext&) {
   const int64_t tokens = num_tokens(features.grid);
   const auto [rows, columns] = features.grid;
-  require(features.maps.size(1) == features.grid.count(), "pixel_shuffle: {} patches do not fill a grid of {} x {}", features.maps.size(1),
-          rows, columns);
+  require(features.maps.size(1) == features.grid.count(), "pixel_shuffle: {} patches do not fill a grid of {} x {}",
+          features.maps.size(1), rows, columns);
   const int64_t tiles = features.maps.size(0), r = scale_;
   const at::Tensor folded = features.maps.reshape({tiles, rows / r, r, columns / r, r, input_width_})
                                 .permute({0, 1, 3, 2, 4, 5})

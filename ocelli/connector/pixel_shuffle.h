@@ -9,8 +9,8 @@
 namespace ocelli::connector {
 
 /// Folds each r x r block of patches into one visual token (space to depth), then layer norm and two projections.
-/// Source: InternVL 1.5, arXiv:2404.16821, section 3.1; channel order (row in block, column in block, channel) as in its second version.
-/// Differs from torch::pixel_shuffle, which goes the other way.
+/// Source: InternVL 1.5, arXiv:2404.16821, section 3.1; channel order (row in block, column in block, channel) as in its second
+/// version. Differs from torch::pixel_shuffle, which goes the other way.
 class PixelShuffle final : public Connector {
  public:
   explicit PixelShuffle(const ConnectorConfig& config);

@@ -4,9 +4,9 @@
 #include <gmock/gmock.h>
 
 #include "ocelli/base/test_support.h"
-#include "ocelli/model/visual_ids.h"
 #include "ocelli/data/batch.h"
 #include "ocelli/data/loader.h"
+#include "ocelli/model/visual_ids.h"
 
 namespace ocelli::data {
 namespace {
@@ -130,7 +130,8 @@ TEST_F(Encoding, ABatchKeepsContinuationsApart) {
   const auto first = std::make_shared<const EncodedSample>(encoder().encode(questions));
   const auto second = std::make_shared<const EncodedSample>(encoder().encode(conversation({"hello", "A dog."}, false)));
   const std::vector<std::shared_ptr<const EncodedSample>> samples = {first, second};
-  const Batch batch = make_batch(samples, *processor, [](std::span<const model::PixelTiles>) { return std::vector<image::Grid>(); });
+  const Batch batch =
+      make_batch(samples, *processor, [](std::span<const model::PixelTiles>) { return std::vector<image::Grid>(); });
   const int64_t rows = first->tokens() + second->tokens();
   EXPECT_EQ(batch.tokens, rows);
   EXPECT_EQ(batch.samples, 3);
