@@ -43,7 +43,7 @@ TEST(BuiltinTemplates, EveryOneRendersTurnsAndRefusesOtherRoles) {
   const OrderedJson turns = OrderedJson::parse(
       R"([{"role": "user", "content": "q1"}, {"role": "assistant", "content": "a1"}, {"role": "user", "content": "q2"}])");
   const OrderedJson other = OrderedJson::parse(R"([{"role": "tool", "content": "x"}])");
-  EXPECT_GE(builtin_template_names().size(), 24U);
+  EXPECT_GE(builtin_template_names().size(), 23U);
   for (const std::string_view name : builtin_template_names()) {
     const std::string text = render(name, turns);
     EXPECT_LT(text.find("q1"), text.find("a1")) << name;

@@ -22,6 +22,7 @@ AddedToken read_token(const Json& value, const std::string& path, bool special) 
   AddedToken token;
   if (value.is_string()) {
     token.content = value.get<std::string>();
+    token.normalized = !special;
   } else {
     const JsonView view(value, path);
     token.content = view.string("content");
@@ -29,6 +30,7 @@ AddedToken read_token(const Json& value, const std::string& path, bool special) 
     token.rstrip = view.boolean("rstrip", false);
     token.single_word = view.boolean("single_word", false);
     special = view.boolean("special", special);
+    token.normalized = view.boolean("normalized", !special);
   }
   token.special = special;
   token.id = -1;

@@ -28,8 +28,8 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 Json added_tokens(const FolderTokens& tokens) {
   Json list = Json::array();
   for (const AddedToken& token : tokens.tokens) {
-    Json entry = {{"content", token.content},         {"lstrip", token.lstrip}, {"rstrip", token.rstrip},
-                  {"single_word", token.single_word}, {"normalized", false},    {"special", token.special}};
+    Json entry = {{"content", token.content},         {"lstrip", token.lstrip},         {"rstrip", token.rstrip},
+                  {"single_word", token.single_word}, {"normalized", token.normalized}, {"special", token.special}};
     if (token.id >= 0) entry["id"] = token.id;
     list.push_back(std::move(entry));
   }

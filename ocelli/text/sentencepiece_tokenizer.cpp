@@ -33,15 +33,10 @@ class SentencePieceTokenizer final : public Tokenizer {
             kMaxTextBytes);
     std::vector<int64_t> ids;
     if (add_special) ids = options_.before;
-    const size_t start = ids.size();
     if (options_.legacy || text.empty()) {
       encode_parts(is_valid_utf8(text) ? std::string(text) : valid_utf8(text), ids);
     } else {
       encode_parts(spaced(valid_utf8(text)), ids);
-      // The space before a text that begins with a special token belongs to nobody.
-      if (ids.size() > start + 1 && is_special(ids[start + 1]) && token_is_space(ids[start])) {
-        ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(start));
-      }
     }
     if (add_special) ids.insert(ids.end(), options_.after.begin(), options_.after.end());
     return ids;
@@ -53,7 +48,11 @@ class SentencePieceTokenizer final : public Tokenizer {
     bool at_start = true;
     const auto flush = [&] {
       if (run.empty()) return;
-      text += model_.decode(run, at_start);
+      std::string part = model_.decode(run, at_start);
+      // The prefix that isn't the model's own.
+      const bool prefixed = at_start && !options_.legacy && options_.add_prefix_space;
+      if (prefixed && part.starts_with(' ') && model_.piece(run[0]).text.starts_with(kSpaceSymbol)) part.erase(0, 1);
+      text += part;
       at_start = false;
       run.clear();
     };
@@ -107,12 +106,16 @@ class SentencePieceTokenizer final : public Tokenizer {
   void encode_parts(const std::string& text, std::vector<int64_t>& ids) const {
     std::vector<AddedTokens::Part> parts;
     added_.split(text, false, parts);
-    for (const AddedTokens::Part& part : parts) {
-      if (part.token != nullptr) {
-        ids.push_back(part.token->id);
-      } else {
-        encode_stretch(part.text, ids);
+    const size_t start = ids.size();
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const AddedToken* token = parts[i].token;
+      if (token == nullptr) {
+        encode_stretch(parts[i].text, ids);
+        continue;
       }
+      // The dummy prefix of a text that begins with a special token belongs to nobody.
+      if (!options_.legacy && token->special && i == 1 && ids.size() == start + 1 && token_is_space(ids[start])) ids.pop_back();
+      ids.push_back(token->id);
     }
   }
 

@@ -201,12 +201,12 @@ TEST(Tokenizer, UnsupportedComponentsAreNamed) {
     file[key] = Json::parse(value);
     return error_of(file);
   };
-  EXPECT_THAT(with("normalizer", R"({"type": "BertNormalizer"})"), HasSubstr("normalizer 'BertNormalizer' isn't supported"));
+  EXPECT_THAT(with("normalizer", R"({"type": "Nmt"})"), HasSubstr("normalizer 'Nmt' isn't supported"));
   EXPECT_THAT(with("pre_tokenizer", R"({"type": "UnicodeScripts"})"),
               HasSubstr("pre_tokenizer 'UnicodeScripts' isn't supported"));
   EXPECT_THAT(with("post_processor", R"({"type": "Other"})"), HasSubstr("post_processor 'Other' isn't supported"));
   EXPECT_THAT(with("decoder", R"({"type": "CTC"})"), HasSubstr("decoder 'CTC' isn't supported"));
-  EXPECT_THAT(with("model", R"({"type": "Unigram", "vocab": []})"), HasSubstr("model type 'Unigram' isn't supported"));
+  EXPECT_THAT(with("model", R"({"type": "WordLevel", "vocab": {}})"), HasSubstr("model type 'WordLevel' isn't supported"));
   EXPECT_THAT(with("model", R"({"type": "BPE", "dropout": 0.1, "vocab": {}, "merges": []})"), HasSubstr("dropout"));
   EXPECT_THAT(with("post_processor", R"({"type": "RobertaProcessing", "cls": ["a", 0], "sep": ["b", 7]})"), HasSubstr("id 7"));
 }
