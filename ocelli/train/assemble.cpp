@@ -51,27 +51,31 @@ Json part_config(const fs::path& folder, const char* key) {
   return config.contains(key) ? config[key] : config;
 }
 
-/// `word` as a whole word of `text`.
-bool names(std::string_view text, std::string_view word) {
+/// Where `word` stands as a whole word of `text`; npos when nowhere.
+size_t find_word(std::string_view text, std::string_view word) {
   const auto part_of_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
   for (size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
     const bool begins = at == 0 || !part_of_word(text[at - 1]);
     const bool ends = at + word.size() == text.size() || !part_of_word(text[at + word.size()]);
-    if (begins && ends) return true;
+    if (begins && ends) return at;
   }
-  return false;
+  return text.npos;
 }
 
-/// Throws what is wrong with a part as a mistake of the recipe, with the place of the key it names.
+/// Throws what is wrong with a part as a mistake of the recipe, with the place of the key it names first.
 [[noreturn]] void refuse(const Recipe& recipe, const std::string& part, const Json& keys, std::string what) {
   std::string place = recipe.name;
   if (const auto found = recipe.places.find(part); found != recipe.places.end()) place = found->second;
+  size_t first = what.npos;
   for (const auto& [key, value] : keys.items()) {
     const auto found = recipe.places.find(part + "." + key);
-    if (names(what, key) && found != recipe.places.end()) place = found->second;
-    // A JsonView's path joins its first key with ": ".
-    if (what.starts_with(part + ": " + key)) what.replace(part.size(), 2, ".");
+    const size_t at = find_word(what, key);
+    if (found == recipe.places.end() || at >= first) continue;
+    first = at;
+    place = found->second;
   }
+  // A JsonView's path joins its first key with ": ".
+  if (what.starts_with(part + ": ") && first == part.size() + 2) what.replace(part.size(), 2, ".");
   throw UsageError(fmt::format("{}: {}", place, what));
 }
 
@@ -136,6 +140,17 @@ vision::VisionConfig vision_config(const Recipe& recipe) {
     layers = {keys["select_layer"].get<int64_t>()};
     keys.erase("select_layer");
   }
+  // Positions of a loaded tower may be resized to other pictures than it was trained on.
+  std::string resize;
+  if (!part.base.empty() && keys.contains("position_resize")) {
+    if (keys["position_resize"].is_string()) resize = keys["position_resize"].get<std::string>();
+    if (resize != "bicubic" && resize != "bicubic_antialias") {
+      refuse(recipe, "model.vision", keys,
+             fmt::format("model.vision.position_resize is {}, expected \"bicubic\" or \"bicubic_antialias\"",
+                         keys["position_resize"].dump()));
+    }
+    keys.erase("position_resize");
+  }
   vision::VisionConfig out;
   if (!part.base.empty()) {
     if (!keys.empty()) {
@@ -146,6 +161,10 @@ vision::VisionConfig vision_config(const Recipe& recipe) {
     const fs::path folder = model::resolve_model(part.base);
     const Json config = part_config(folder, "vision_config");
     out = vision::VisionConfig::from_json(JsonView(config, (folder / "config.json").string()));
+    if (!resize.empty()) {
+      using vision::PositionResize;
+      out.position_resize = resize == "bicubic" ? PositionResize::kBicubic : PositionResize::kBicubicAntialias;
+    }
   } else {
     const Json config = with_model_type(recipe, "model.vision", keys, "ocelli_vision, clip_vision_model, siglip_vision_model");
     out = read_keys(recipe, "model.vision", keys, config,

@@ -90,7 +90,7 @@ TEST_F(Assembling, NamesKeyPlaceAndTheNearestKeyOfAPart) {
   };
   for (const Case& c : std::vector<Case>{
            {"intermediate_size = 32\nnum_hidden_layers = 1\nnum_attention_heads = 2\n[tokenizer]",
-            "intermediate_sise = 32\n[tokenizer]",
+            "intermediate_sise = 32\nnum_hidden_layers = 1\nnum_attention_heads = 2\n[tokenizer]",
             {"r.toml:16: model.decoder.intermediate_sise is not known", "did you mean \"intermediate_size\""}},
            {"patch_size = 4", "patchsize = 4", {"r.toml:5: model.vision.patchsize is not known", "\"patch_size\""}},
            {"scale = 2", "scales = 2", {"r.toml:12: model.connector.scales", "did you mean \"scale\""}},
@@ -98,6 +98,12 @@ TEST_F(Assembling, NamesKeyPlaceAndTheNearestKeyOfAPart) {
            {"scale = 2", "scale = 3", {"r.toml:", "3"}},
            {"[model.decoder]", "[model.image]\nsise = 16\n[model.decoder]", {"r.toml:14: model.image.sise", "\"size\""}},
            {"[model.decoder]", "[model.image]\nsize = 8\n[model.decoder]", {"r.toml:14: model.image.size is 8 x 8", "16 x 16"}},
+           {"image_size = 16\npatch_size = 4",
+            "image_size = 18\npatch_size = 4\nstem_channels = [8, 16]\nstem_strides = [2, 2]",
+            {"r.toml:4: model.vision.image_size is 18, expected a multiple of patch_size 4"}},
+           {"image_size = 16\npatch_size = 4",
+            "image_size = 16\npatch_size = 4\nstem_channels = [8.5, 16]\nstem_strides = [2, 2]",
+            {"r.toml:6: model.vision.stem_channels[0] is 8.5, expected an integer"}},
            {"architecture = \"llama\"", "architecture = \"lama\"", {"r.toml:", "model_type is \"lama\"", "llama"}},
            {"architecture = \"llama\"", "", {"r.toml:13: model.decoder: give base or architecture"}},
            {"image_size = 16", "image_size = 16\nselect_layer = 1.5", {"r.toml:5: model.vision.select_layer is 1.5"}},

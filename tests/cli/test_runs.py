@@ -92,7 +92,7 @@ def test_explain_needs_neither_data_nor_weights(repo_root, work, run_ocelli):
 @pytest.mark.parametrize("flag", [["--dry-run"], ["--out", "elsewhere"]])
 def test_an_unknown_key_of_a_part_is_named_before_anything_happens(flag, work, run_ocelli, tmp_path):
     text = (work / "recipe.toml").read_text().replace("intermediate_size = 32\nnum_hidden_layers = 1\nnum_attention_heads = 2\n[tokenizer]",
-                                                      "intermediate_sise = 32\n[tokenizer]")
+                                                      "intermediate_sise = 32\nnum_hidden_layers = 1\nnum_attention_heads = 2\n[tokenizer]")
     (tmp_path / "r.toml").write_text(text.replace('path = "data.json"', f'path = "{work}/data.json"'))
     line = text.splitlines().index("intermediate_sise = 32") + 1
     done = run_ocelli(["train", tmp_path / "r.toml", *flag], cwd=tmp_path, code=2)
