@@ -1,8 +1,6 @@
 """A run's folder through the binary: reports that keep what is in it, VQA accuracy, and the options around training."""
 
 import json
-import os
-import re
 import signal
 import subprocess
 import sys
@@ -20,7 +18,7 @@ from test_contract import RECIPE, one_line_of_json
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory, run_ocelli):
-    """A trained run with a broken record, and data with the answers of three people."""
+    """A trained run with a broken record, and data with the answers of ten people."""
     folder = tmp_path_factory.mktemp("runs")
     Image.new("RGB", (50, 37), (10, 200, 90)).save(folder / "p.png")
 
@@ -29,7 +27,7 @@ def work(tmp_path_factory, run_ocelli):
         return {"id": str(i), "image": "p.png", "conversations": turns, **more}
 
     (folder / "data.json").write_text(json.dumps([record(0), record(1), {"id": "torn"}, record(3)]))
-    (folder / "vqa.json").write_text(json.dumps([record(i, {"answers": [["yes", "yes", "Yes"]], "question_types": ["here"]}) for i in range(3)]))
+    (folder / "vqa.json").write_text(json.dumps([record(i, {"answers": [["yes"] * 9 + ["Yes"]], "question_types": ["here"]}) for i in range(3)]))
     (folder / "recipe.toml").write_text(RECIPE + "[train]\nmax_fault_share = 1.0\n")
     run_ocelli(["train", folder / "recipe.toml", "--out", folder / "run", "-o", "stage.all.max_steps=4"])
     return folder
@@ -125,7 +123,7 @@ def test_the_demo_from_end_to_end(repo_root, run_ocelli, tmp_path, full_counts):
     easy = next((repo_root / ".venv").glob("lib/python3*/site-packages/easy_vqa"), None)
     assert easy is not None, "easy-vqa is not installed: run scripts/setup"
     out = tmp_path / 'a "quoted" folder' / "demo"
-    short = [f"-o=stage.{stage}.max_steps=2" for stage in ("shapes", "open", "all")]
+    short = [f"-ostage.{stage}.max_steps=2" for stage in ("shapes", "open", "all")]
     result = run_ocelli(["demo", "--out", f"{out}/", "--recipe", repo_root / "recipes/demo.toml", "--limit", 500 if full_counts else 60, *short, "--json"],
                         env={"OCELLI_EASY_VQA": str(easy)}, timeout=600)
     last = result.last_json()
