@@ -81,7 +81,10 @@ at::Tensor Resampler::forward(const nn::VisualFeatures& features, const Connecto
       "resampler: features of shape {} for a grid of {} x {} and width {}", c10::str(features.maps.sizes()), features.grid.rows,
       features.grid.columns, config_.input_width);
   const at::Tensor values = ln_kv_->forward(kv_proj_ ? kv_proj_->forward(features.maps) : features.maps);
-  const at::Tensor mixed = attn_->forward(ln_q_->forward(query_) + pos_embed_, values + key_positions(features.grid), values);
+  // Positions are kept in fp32.
+  const auto placed = [](const at::Tensor& rows, const at::Tensor& positions) { return rows + positions.to(rows.scalar_type()); };
+  const at::Tensor mixed =
+      attn_->forward(placed(ln_q_->forward(query_), pos_embed_), placed(values, key_positions(features.grid)), values);
   return proj_ ? proj_->forward(ln_post_->forward(mixed)) : mixed;
 }
 

@@ -77,7 +77,7 @@ def draw(shapes, generator):
 
 def tower_shapes():
     shapes = {"embeddings.patch_embedding.weight": (TOWER, 3, PATCH, PATCH), "embeddings.patch_embedding.bias": (TOWER,),
-              "embeddings.position_embedding.weight": (36, TOWER), **_norm("post_layernorm", TOWER)}
+              "embeddings.position_embedding.weight": (36, TOWER)}
     for i in range(LAYERS):
         layer = f"encoder.layers.{i}."
         shapes |= {**_norm(layer + "layer_norm1", TOWER), **_norm(layer + "layer_norm2", TOWER), **_linear(layer + "mlp.fc1", TOWER, 40),
@@ -110,7 +110,7 @@ def save_model(folder, name, grid, seed):
                         "num_attention_heads": 4, "num_key_value_heads": 4},
         "vision_config": {"model_type": "ocelli_vision", "hidden_size": TOWER, "intermediate_size": 40, "num_hidden_layers": LAYERS,
                           "num_attention_heads": 3, "image_size": 6 * PATCH, "patch_size": PATCH, "hidden_act": "gelu",
-                          "position_resize": "bicubic", "position_rows": 6, "position_columns": 6},
+                          "post_layernorm": False, "apply_post_layernorm": False, "position_resize": "bicubic", "position_rows": 6, "position_columns": 6},
         "vision_feature_layer": layers,
         "connector_config": config,
         "image_token_id": 49,
