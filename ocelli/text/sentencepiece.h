@@ -36,8 +36,9 @@ class SentencePieceNormalizer {
 };
 
 /// A SentencePiece model (Kudo and Richardson, arXiv:1808.06226): BPE with or without byte fallback, and Unigram. Ids and texts
-/// are those of the `sentencepiece` package 0.2, special tokens in the text being plain text as there. Immutable; for many
-/// threads.
+/// are those of the `sentencepiece` package 0.2, special tokens in the text being plain text as there. Differs: where two
+/// cuttings under Unigram are equally likely but for rounding, the other may be taken behind a user-defined piece. Immutable; for
+/// many threads.
 class SentencePiece {
  public:
   /// Throws Error naming `origin` for pieces given twice, no unknown piece or two, or byte pieces that aren't all 256.

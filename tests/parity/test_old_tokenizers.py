@@ -5,8 +5,10 @@ import json
 import pathlib
 import random
 import sys
+import unicodedata
 
 import pytest
+import regex
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -108,6 +110,9 @@ def test_qwen(vision, probe, tmp_path, full_counts):  # noqa: F811
     specials = ["<|endoftext|>", "<|im_start|>", "<|extra_11|>", "<|extra_1|>", "<ref>", "</box>", "<img>a/ü.jpg</img>", "<img></img>",
                 "Picture 1: <img>https://example.org/a.jpg</img>\n", "</img>"]
     texts = texts_of("qwen", specials, full_counts and vision is None) + ["<img>" + "x" * 40 + "</img>"]
+    # The `regex` package knows letters and digits that were assigned after the tables of the others.
+    newest = regex.compile(r"[\p{L}\p{N}]")
+    texts = [t for t in texts if not any(unicodedata.category(c) == "Cn" and newest.match(c) for c in t)]
     broken = ["<img>", "a<img>b", "<img>a<box></img>", "<img>" + "x" * 257 + "</img>"]
     answers = probe([{"tokenizer": str(tmp_path), "texts": texts}] + [{"tokenizer": str(tmp_path), "texts": [t]} for t in broken])
     answer = answers[0]
