@@ -109,6 +109,7 @@ int explain(const ExplainOptions& options) {
         fmt::format("{} tile{} of {} x {} pixels, {} tokens each", tiling.count(), tiling.count() == 1 ? "" : "s",
                     tiling.tile_width, tiling.tile_height, count / tiling.count());
     for (int64_t i = 0; i < tiling.count(); ++i) work.tiles.emplace_back(tiling.tile_height, tiling.tile_width);
+    ++work.pictures;
     work.visual_tokens += count;
     pictures.push_back({{"width", width}, {"height", height}, {"tiles", tiling.count()}, {"tokens", count}, {"why", why}});
     tokens.add_row({text, std::to_string(tiling.count()), std::to_string(count), why});

@@ -5,24 +5,10 @@
 #include <utility>
 
 #include "ocelli/image/tile_views.h"
+#include "ocelli/model/preprocessor_keys.h"
 
 namespace ocelli::model {
 namespace {
-
-/// Pillow's numbers for its filters, as preprocessor configs give them.
-constexpr std::array<std::pair<int64_t, image::Filter>, 5> kFilters = {{{0, image::Filter::kNearest},
-                                                                        {1, image::Filter::kLanczos},
-                                                                        {2, image::Filter::kBilinear},
-                                                                        {3, image::Filter::kBicubic},
-                                                                        {4, image::Filter::kBox}}};
-constexpr int64_t kLargestSide = 1 << 14;
-
-std::array<float, 3> three(const JsonView& config, std::string_view key, std::array<float, 3> fallback) {
-  if (!config.has(key)) return fallback;
-  const std::vector<double> values = config.numbers(key);
-  require(values.size() == 3, "{}.{} has {} numbers, expected 3", config.path(), key, values.size());
-  return {static_cast<float>(values[0]), static_cast<float>(values[1]), static_cast<float>(values[2])};
-}
 
 /// A size as published configs give it: a number, {height, width} or {shortest_edge}.
 std::pair<int64_t, int64_t> height_width(const JsonView& config, std::string_view key) {
@@ -59,6 +45,7 @@ std::vector<image::Size> canvases_from(const Json& pinpoints, const std::string&
 ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   ImageProcessor out;
   const std::string type = config.string("image_processor_type", "CLIPImageProcessor");
+  if (is_deepseek_processor(type)) return read_deepseek_processor(config);
   const bool ours = type == "OcelliImageProcessor";
   const bool next = type.starts_with("LlavaNextImageProcessor");
   const bool clip = next || type.starts_with("CLIPImageProcessor") || type.starts_with("LlavaImageProcessor") ||
@@ -73,14 +60,7 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   for (const char* key : {"do_resize", "do_rescale", "do_normalize"}) {
     require(config.boolean(key, true), "{}.{} is false; a tower needs pictures of one size and range", config.path(), key);
   }
-  const int64_t resample = config.integer("resample", vit ? 2 : 3);
-  bool known = false;
-  for (const auto& [number, filter] : kFilters) {
-    if (number != resample) continue;
-    out.filter = filter;
-    known = true;
-  }
-  require(known, "{}.resample is {}; known are 0 nearest, 1 lanczos, 2 bilinear, 3 bicubic, 4 box", config.path(), resample);
+  out.filter = filter_of(config, "resample", vit ? image::Filter::kBilinear : image::Filter::kBicubic);
   if (config.has("size")) std::tie(out.height, out.width) = height_width(config, "size");
   out.size = std::min(out.height, out.width);
   if (clip) {
@@ -108,10 +88,8 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
     out.anyres.canvases = canvases_from(config.value()["image_grid_pinpoints"], config.path(), image::PairOrder::kHeightWidth);
   }
   out.rescale_factor = config.number("rescale_factor", 1.0 / 255.0);
-  out.mean = three(config, "image_mean", out.mean);
-  out.std = three(config, "image_std", out.std);
-  for (const float deviation : out.std)
-    require(deviation > 0, "{}.image_std holds {}, expected positive numbers", config.path(), deviation);
+  out.mean = three_of(config, "image_mean", out.mean);
+  out.std = deviations_of(config, "image_std", out.std);
   if (!ours) {
     out.decode = image::DecodeOptions::pillow();
   } else {
@@ -129,10 +107,9 @@ Json ImageProcessor::to_json() const {
   Json json = {{"do_convert_rgb", true}, {"do_resize", true},  {"do_rescale", true},
                {"do_normalize", true},   {"image_mean", mean}, {"image_std", std}};
   json["rescale_factor"] = rescale_factor;
-  for (const auto& [number, value] : kFilters) {
-    if (value == filter) json["resample"] = number;
-  }
+  json["resample"] = pillow_number(filter);
   const bool published = !decode.apply_orientation;
+  if (published && shape == Shape::kLongestPad) return write_deepseek_processor(*this);
   if (published && cut == Cut::kAnyRes) {
     json["image_processor_type"] = "LlavaNextImageProcessor";
     json["size"] = {{"shortest_edge", size}};
@@ -170,6 +147,7 @@ image::Tiling ImageProcessor::tiling(int64_t picture_width, int64_t picture_heig
   image::Tiling one;
   one.tile_height = height;
   one.tile_width = width;
+  if (second) one = second_view_tiling(*this);
   switch (cut) {
     case Cut::kNone:
       break;
@@ -230,6 +208,7 @@ PixelTiles ImageProcessor::process(const image::Image& picture) const {
   out.tiling = tiling(picture.width, picture.height);
   std::vector<image::Image> views;
   const bool as_it_is = cut == Cut::kNone && shape == Shape::kSquash && picture.width == width && picture.height == height;
+  if (second) return second_view_pixels(*this, as_it_is ? picture : shaped(picture), out.tiling);
   switch (cut) {
     case Cut::kNone:
       if (!as_it_is) views.push_back(shaped(picture));

@@ -9,6 +9,7 @@
 #include "ocelli/image/image.h"
 #include "ocelli/image/tiling.h"
 #include "ocelli/image/transform.h"
+#include "ocelli/model/second_view.h"
 
 namespace ocelli::model {
 
@@ -50,6 +51,7 @@ struct ImageProcessor {
   image::LongestSide longest_side = image::LongestSide::kTruncate;
   image::DecodeOptions decode;
   std::shared_ptr<const ImageProcessor> aux;  ///< a second tower's table; null without
+  std::optional<SecondView> second;           ///< or both towers' pixels are made of one; with Cut::kNone
 
   static ImageProcessor from_json(const JsonView& config);
   Json to_json() const;

@@ -24,7 +24,7 @@ Model::Model(const ModelConfig& config) : config_(config) {
 
 nn::VisualFeatures Model::features(const at::Tensor& views, nn::RunContext& context) {
   require(has_pictures(), "model: it has no vision tower, but pictures were given");
-  return vision_tower_->forward(views, context);
+  return vision_tower_->forward(vision::normalised(*config_.vision, views), context);
 }
 
 Seen Model::see(const Pixels& pixels, std::span<const image::Tiling> pictures, nn::RunContext& context,
@@ -34,7 +34,7 @@ Seen Model::see(const Pixels& pixels, std::span<const image::Tiling> pictures, n
   nn::VisualFeatures& aux = seen.aux;
   if (aux_tower_) {
     require(pixels.aux.defined(), "model: its second tower has no pixels");
-    aux = aux_tower_->forward(pixels.aux, context);
+    aux = aux_tower_->forward(vision::normalised(*config_.aux_vision, pixels.aux), context);
   }
   const bool to_memory = config_.decoder.cross_attention.num_heads > 0;
   std::vector<at::Tensor> views;

@@ -60,6 +60,7 @@ Processor::Parts Processor::load_text(const fs::path& folder) {
 }
 
 ImageProcessor Processor::load_images(const fs::path& folder, const std::optional<ImageProcessor>& family) {
+  if (family && family->second) return *family;  // made of the folder's own table, which can't say it
   if (fs::exists(folder / "preprocessor_config.json")) {
     const Json json = read_json(folder / "preprocessor_config.json");
     return ImageProcessor::from_json(JsonView(json, (folder / "preprocessor_config.json").string()));
@@ -103,9 +104,13 @@ std::shared_ptr<const Processor> Processor::load(const fs::path& folder, const M
 
   parts.images = load_images(folder, config.images);
   const bool one_size = config.vision->position_resize == vision::PositionResize::kNone;
-  require(!one_size || (parts.images.height == config.vision->image_size && parts.images.width == config.vision->image_size),
-          "model {}: pictures are prepared at {} x {}, the vision tower takes {} x {}", folder.string(), parts.images.width,
-          parts.images.height, config.vision->image_size, config.vision->image_size);
+  const image::Size view =
+      parts.images.second ? second_view_tiling(parts.images).view_size(0) : image::Size{parts.images.height, parts.images.width};
+  require(!one_size || view == image::Size{config.vision->image_size, config.vision->image_size},
+          "model {}: pictures are prepared at {} x {}, the vision tower takes {} x {}", folder.string(), view.width, view.height,
+          config.vision->image_size, config.vision->image_size);
+  require(!config.aux_vision || parts.images.aux || parts.images.second,
+          "model {}: it has two vision towers, but its preprocessing makes pictures for one", folder.string());
   return std::make_shared<const Processor>(std::move(parts));
 }
 
@@ -233,7 +238,7 @@ void Processor::save(const fs::path& folder) const {
   if (!parts_.chat_template.empty()) write_file_atomic(folder / "chat_template.jinja", parts_.chat_template);
   if (parts_.placeholder.token_id >= 0) {
     Json config = parts_.processor_config;
-    config["processor_class"] = "LlavaProcessor";
+    if (!config.contains("processor_class")) config["processor_class"] = "LlavaProcessor";
     config["image_processor"] = parts_.images.to_json();
     config["image_token"] = parts_.image_token;
     write_file_atomic(folder / "processor_config.json", config.dump(2) + "\n");
@@ -241,7 +246,13 @@ void Processor::save(const fs::path& folder) const {
 }
 
 Json published_processor_config(const ModelConfig& config) {
-  if (!config.vision || config.written_family() != "llava") return Json::object();
+  const std::string family = config.written_family();
+  if (config.vision && family.starts_with("deepseek_vl")) {
+    const int64_t side = config.vision->image_size / config.vision->patch_size;
+    return {{"processor_class", config.aux_vision ? "DeepseekVLHybridProcessor" : "DeepseekVLProcessor"},
+            {"num_image_tokens", side * side}};
+  }
+  if (!config.vision || family != "llava") return Json::object();
   return {{"patch_size", config.vision->patch_size},
           {"vision_feature_select_strategy", config.vision->keep_class_token ? "full" : "default"},
           {"num_additional_image_tokens", config.vision->class_embedding ? 1 : 0}};

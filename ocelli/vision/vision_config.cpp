@@ -54,6 +54,19 @@ void read_stem(const JsonView& config, VisionConfig& out) {
   out.batch_norm_momentum = config.number("batch_norm_momentum", 0.1);
 }
 
+void read_input_norm(const JsonView& config, VisionConfig& out) {
+  if (!config.has("input_mean") && !config.has("input_std")) return;
+  const std::vector<double> mean = config.numbers("input_mean"), std = config.numbers("input_std");
+  require(mean.size() == 3 && std.size() == 3, "{}: input_mean and input_std have {} and {} numbers, expected 3", config.path(),
+          mean.size(), std.size());
+  out.input_norm.emplace();
+  for (size_t c = 0; c < 3; ++c) {
+    require(std[c] > 0, "{}.input_std holds {}, expected positive numbers", config.path(), std[c]);
+    out.input_norm->mean[c] = static_cast<float>(mean[c]);
+    out.input_norm->std[c] = static_cast<float>(std[c]);
+  }
+}
+
 /// Every field under its own name.
 void read_spelled_out(const JsonView& config, VisionConfig& out) {
   for (const auto& [key, target] : {std::pair{"class_embedding", &out.class_embedding},
@@ -79,17 +92,43 @@ void read_spelled_out(const JsonView& config, VisionConfig& out) {
   out.position_grid.rows = config.integer_in("position_rows", 0, 1 << 12, 0);
   out.position_grid.columns = config.integer_in("position_columns", 0, 1 << 12, 0);
   read_stem(config, out);
+  read_input_norm(config, out);
 }
 
 }  // namespace
 
+VisionConfig VisionConfig::of(const SamConfig& sam) {
+  VisionConfig out;
+  out.sam = sam;
+  out.image_size = sam.image_size;
+  out.patch_size = sam.patch_size;
+  out.hidden_size = sam.feature_width();
+  return out;
+}
+
+VisionConfig VisionConfig::of(const ConvNextConfig& convnext) {
+  VisionConfig out;
+  out.convnext = convnext;
+  out.image_size = convnext.image_size;
+  out.patch_size = convnext.patch_size;
+  out.hidden_size = convnext.feature_width();
+  return out;
+}
+
 VisionConfig VisionConfig::from_json(const JsonView& config) {
   VisionConfig out;
   const std::string type = config.string("model_type");
+  if (type == "sam_vision_model" || type == "convnext_tower") {
+    out = type == "sam_vision_model" ? of(SamConfig::from_json(config)) : of(ConvNextConfig::from_json(config));
+    read_input_norm(config, out);
+    return out;
+  }
   const bool clip = type == "clip_vision_model";
   const bool siglip = type == "siglip_vision_model";
   require(clip || siglip || type == "ocelli_vision",
-          "{}.model_type is \"{}\"; known are clip_vision_model, siglip_vision_model, ocelli_vision", config.path(), type);
+          "{}.model_type is \"{}\"; known are clip_vision_model, siglip_vision_model, sam_vision_model, convnext_tower, "
+          "ocelli_vision",
+          config.path(), type);
   // Defaults are those of transformers' configuration classes, which leave out what equals them.
   out.hidden_size = config.integer_in("hidden_size", 1, kWidest, 768);
   out.intermediate_size = config.integer_in("intermediate_size", 1, 8 * kWidest, 3072);
@@ -114,11 +153,13 @@ VisionConfig VisionConfig::from_json(const JsonView& config) {
 }
 
 std::string_view VisionConfig::model_type() const {
+  if (sam) return "sam_vision_model";
+  if (convnext) return "convnext_tower";
   const image::Grid native{image_size / patch_size, image_size / patch_size};
   const bool plain = stem_channels.empty() && norm == nn::NormKind::kLayer && query_bias && key_bias && value_bias &&
                      !query_key_norm && !layer_scale && !branch_norm && !gated_mlp && rotary_span == 0 &&
                      position_resize == PositionResize::kNone && table_grid() == native && post_layernorm &&
-                     !apply_post_layernorm && post_layernorm_eps == 0;
+                     !apply_post_layernorm && post_layernorm_eps == 0 && !input_norm;
   if (plain && class_embedding && pre_layernorm && !patch_bias) return "clip_vision_model";
   if (plain && !class_embedding && !pre_layernorm && patch_bias) return "siglip_vision_model";
   return "ocelli_vision";
@@ -126,6 +167,11 @@ std::string_view VisionConfig::model_type() const {
 
 Json VisionConfig::to_json() const {
   const std::string_view type = model_type();
+  if (sam || convnext) {
+    Json json = sam ? sam->to_json() : convnext->to_json();
+    if (input_norm) json.update({{"input_mean", input_norm->mean}, {"input_std", input_norm->std}});
+    return json;
+  }
   Json json = {{"model_type", type},
                {"hidden_size", hidden_size},
                {"intermediate_size", intermediate_size},
@@ -161,6 +207,7 @@ Json VisionConfig::to_json() const {
                {"stem_strides", stem_strides},
                {"batch_norm_eps", batch_norm_eps},
                {"batch_norm_momentum", batch_norm_momentum}});
+  if (input_norm) json.update({{"input_mean", input_norm->mean}, {"input_std", input_norm->std}});
   return json;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -8,6 +10,8 @@
 #include "ocelli/image/image.h"
 #include "ocelli/nn/activation.h"
 #include "ocelli/nn/norm.h"
+#include "ocelli/vision/convnext_config.h"
+#include "ocelli/vision/sam_config.h"
 
 namespace ocelli::vision {
 
@@ -16,6 +20,12 @@ enum class PositionResize {
   kNone,              ///< pictures have one size
   kBicubic,           ///< torch's bicubic, a = -0.75, without antialias (LAVIS, Qwen-VL, InternViT)
   kBicubicAntialias,  ///< a = -0.5 with antialias (timm, open_clip)
+};
+
+/// (x - mean) / std over pixels in [0, 1].
+struct InputNorm {
+  std::array<float, 3> mean{};
+  std::array<float, 3> std{1, 1, 1};
 };
 
 /// A vision transformer, by the keys of Hugging Face's `vision_config`. CLIP, SigLIP, EVA, EVA-02, InternViT, bigG and ocelli's
@@ -57,12 +67,22 @@ struct VisionConfig {
   std::vector<int64_t> stem_channels, stem_strides;
   double batch_norm_eps = 1e-5;
   double batch_norm_momentum = 0.1;
+  /// The tower is given pixels in [0, 1] and normalises them itself (DeepSeek-VL's own code).
+  std::optional<InputNorm> input_norm;
+  /// Towers that are no plain vision transformer. Above, only image_size, patch_size, hidden_size (the features' width) and
+  /// input_norm speak of them: see of().
+  std::optional<SamConfig> sam;
+  std::optional<ConvNextConfig> convnext;
 
-  /// `config` is a vision_config object with `model_type` clip_vision_model, siglip_vision_model or ocelli_vision (every field
-  /// above under its own name). Throws Error naming key, value and what would be right.
+  static VisionConfig of(const SamConfig& sam);
+  static VisionConfig of(const ConvNextConfig& convnext);
+
+  /// `config` is a vision_config object with `model_type` clip_vision_model, siglip_vision_model, sam_vision_model,
+  /// convnext_tower or ocelli_vision (every field above under its own name). Throws Error naming key, value and what would be
+  /// right.
   static VisionConfig from_json(const JsonView& config);
   Json to_json() const;
-  /// clip_vision_model or siglip_vision_model when transformers' class says all of it, else ocelli_vision.
+  /// The tower's own, clip_vision_model or siglip_vision_model when transformers' class says all of it, else ocelli_vision.
   std::string_view model_type() const;
 
   /// position_grid, or the patches of image_size.

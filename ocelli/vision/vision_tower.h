@@ -23,6 +23,10 @@ class VisionTower : public nn::Module {
   virtual Cost cost(const Workload& work) const = 0;
 };
 
+/// The explicit list of towers lies in vision_tower.cpp.
 std::shared_ptr<VisionTower> make_vision_tower(const VisionConfig& config);
+
+/// The pixels as the tower's forward() wants them: config.input_norm applied.
+at::Tensor normalised(const VisionConfig& config, const at::Tensor& pixels);
 
 }  // namespace ocelli::vision

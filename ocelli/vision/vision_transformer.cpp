@@ -330,8 +330,4 @@ Cost VisionTransformer::cost(const Workload& work) const {
   return total;
 }
 
-std::shared_ptr<VisionTower> make_vision_tower(const VisionConfig& config) {
-  return std::make_shared<VisionTransformer>(config);
-}
-
 }  // namespace ocelli::vision

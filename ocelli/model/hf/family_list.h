@@ -6,15 +6,19 @@ namespace ocelli::model::hf {
 
 // One function a layout, each in the file of its name.
 
-Family blip2();           ///< transformers' Blip2ForConditionalGeneration
-Family blip2_lavis();     ///< BLIP-2, InstructBLIP and VPGTrans' VL-Vicuna as LAVIS names them
-Family instructblip();    ///< transformers' InstructBlipForConditionalGeneration
-Family minigpt_v2();      ///< MiniGPT-v2: a Llama folder's config with a section of its own
-Family llava_original();  ///< LLaVA 1.0-1.6, MobileVLM and Yi-VL as their own code saves them
-Family llava();           ///< transformers' LlavaForConditionalGeneration
-Family llava_next();      ///< transformers' LlavaNextForConditionalGeneration
-Family ocelli_family();   ///< parts spelled out
-Family text_only();       ///< a decoder alone, by its `model_type`
+Family blip2();                 ///< transformers' Blip2ForConditionalGeneration
+Family blip2_lavis();           ///< BLIP-2, InstructBLIP and VPGTrans' VL-Vicuna as LAVIS names them
+Family instructblip();          ///< transformers' InstructBlipForConditionalGeneration
+Family minigpt_v2();            ///< MiniGPT-v2: a Llama folder's config with a section of its own
+Family llava_original();        ///< LLaVA 1.0-1.6, MobileVLM and Yi-VL as their own code saves them
+Family llava();                 ///< transformers' LlavaForConditionalGeneration
+Family llava_next();            ///< transformers' LlavaNextForConditionalGeneration
+Family deepseek_vl_original();  ///< DeepSeek-VL as its own code saves it
+Family deepseek_vl();           ///< transformers' DeepseekVLForConditionalGeneration
+Family deepseek_vl_hybrid();    ///< transformers' DeepseekVLHybridForConditionalGeneration
+Family mini_gemini();           ///< Mini-Gemini
+Family ocelli_family();         ///< parts spelled out
+Family text_only();             ///< a decoder alone, by its `model_type`
 
 /// Names of a decoder as its own checkpoints have them (`model.layers.0…`, `lm_head…`), ours without `language_model.`.
 NameMap decoder_names(const language::DecoderConfig& config);
