@@ -49,7 +49,7 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   const bool ours = type == "OcelliImageProcessor";
   const bool next = type.starts_with("LlavaNextImageProcessor");
   const bool clip = next || type.starts_with("CLIPImageProcessor") || type.starts_with("LlavaImageProcessor") ||
-                    type.starts_with("CLIPFeatureExtractor");
+                    type.starts_with("CLIPFeatureExtractor") || type.starts_with("BitImageProcessor");
   const bool siglip = type.starts_with("SiglipImageProcessor");
   const bool blip = type.starts_with("BlipImageProcessor");
   const bool vit = type.starts_with("ViTImageProcessor");

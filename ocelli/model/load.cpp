@@ -9,7 +9,7 @@
 #include "ocelli/base/error.h"
 #include "ocelli/base/file.h"
 #include "ocelli/base/tensor_file.h"
-#include "ocelli/model/hf/family.h"
+#include "ocelli/model/hf/family_list.h"
 #include "ocelli/nn/tensor_io.h"
 
 namespace ocelli::model {
@@ -198,6 +198,7 @@ hf::NameMap names_of_part(const std::filesystem::path& folder, const ModelConfig
   if (std::filesystem::exists(folder / "config.json")) {
     const Json json = read_json(folder / "config.json");
     const JsonView view(json, (folder / "config.json").string());
+    if (auto names = hf::tower_names(view)) return *std::move(names);
     for (const hf::Family& family : hf::families()) {
       if (family.matches(view)) return family.names(ModelConfig::load(folder));
     }

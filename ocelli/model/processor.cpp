@@ -60,7 +60,8 @@ Processor::Parts Processor::load_text(const fs::path& folder) {
 }
 
 ImageProcessor Processor::load_images(const fs::path& folder, const std::optional<ImageProcessor>& family) {
-  if (family && family->second) return *family;  // made of the folder's own table, which can't say it
+  // Made of the folder's own table, which can't say it.
+  if (family && (family->second || family->aux)) return *family;
   if (fs::exists(folder / "preprocessor_config.json")) {
     const Json json = read_json(folder / "preprocessor_config.json");
     return ImageProcessor::from_json(JsonView(json, (folder / "preprocessor_config.json").string()));

@@ -309,15 +309,17 @@ std::string first_texts(const Format& format) {
   if (format.pictures != Pictures::kFront) return out;
   return out +
          "{%- for message in turns -%}\n{%- if message.content is string -%}\n"
-         "{{- '<image>' * (message.content.split('<image>') | length - 1) -}}\n{%- else -%}\n"
-         "{%- for part in message.content if part.type == 'image' -%}\n{{- '<image>' -}}\n{%- endfor -%}\n"
+         "{{- " +
+         quoted(format.picture) +
+         " * (message.content.split('<image>') | length - 1) -}}\n{%- else -%}\n"
+         "{%- for part in message.content if part.type == 'image' -%}\n{{- " +
+         quoted(format.picture) +
+         " -}}\n{%- endfor -%}\n"
          "{%- endif -%}\n{%- endfor -%}\n";
 }
 
-}  // namespace
-
-std::string builtin_template(std::string_view name) {
-  const Format& format = format_of(name);
+std::string written(const Format& format) {
+  const std::string name(format.name);
   std::string out;
   if (format.pictures == Pictures::kNumbered) out += "{%- set count = namespace(pictures=0) -%}\n";
   out += said(format) + first_texts(format);
@@ -328,9 +330,21 @@ std::string builtin_template(std::string_view name) {
   }
   out += "{%- for message in turns -%}\n{%- if message.role == 'user' -%}\n{{- " + user +
          " -}}\n{%- elif message.role == 'assistant' -%}\n{{- " + quoted(format.before_answer) + " ~ said(message) ~ " +
-         quoted(format.after_answer) + " -}}\n{%- else -%}\n{{- raise_exception('" + std::string(name) +
+         quoted(format.after_answer) + " -}}\n{%- else -%}\n{{- raise_exception('" + name +
          ": the role \"' ~ message.role ~ '\" is neither user nor assistant') -}}\n{%- endif -%}\n{%- endfor -%}\n";
   return out + "{%- if add_generation_prompt -%}\n{{- " + quoted(format.generation) + " -}}\n{%- endif -%}\n";
+}
+
+}  // namespace
+
+std::string builtin_template(std::string_view name) {
+  return written(format_of(name));
+}
+
+std::string builtin_template(std::string_view name, std::string_view picture) {
+  Format format = format_of(name);
+  format.picture = picture;
+  return written(format);
 }
 
 std::string builtin_template_marker(std::string_view name) {

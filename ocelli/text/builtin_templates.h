@@ -32,6 +32,8 @@ namespace ocelli::text {
 ///
 /// Throws Error for another name, listing the known ones.
 std::string builtin_template(std::string_view name);
+/// The same with `picture` where a picture's text stands, for a model that writes it in its own tokens.
+std::string builtin_template(std::string_view name, std::string_view picture);
 
 /// The text that stands for one picture: `<image>`, `<image_placeholder>`, `<ImageHere>` …, for the processor to find.
 std::string builtin_template_marker(std::string_view name);

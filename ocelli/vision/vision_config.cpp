@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ocelli/vision/published_towers.h"
+
 namespace ocelli::vision {
 namespace {
 
@@ -78,6 +80,8 @@ void read_spelled_out(const JsonView& config, VisionConfig& out) {
                                     {"layer_scale", &out.layer_scale},
                                     {"branch_norm", &out.branch_norm},
                                     {"gated_mlp", &out.gated_mlp},
+                                    {"gated_norms", &out.gated_norms},
+                                    {"feature_positions", &out.feature_positions},
                                     {"pre_layernorm", &out.pre_layernorm},
                                     {"post_layernorm", &out.post_layernorm}}) {
     *target = config.boolean(key, *target);
@@ -123,11 +127,12 @@ VisionConfig VisionConfig::from_json(const JsonView& config) {
     read_input_norm(config, out);
     return out;
   }
+  if (const auto published = read_published_tower(config)) return *published;
   const bool clip = type == "clip_vision_model";
   const bool siglip = type == "siglip_vision_model";
   require(clip || siglip || type == "ocelli_vision",
-          "{}.model_type is \"{}\"; known are clip_vision_model, siglip_vision_model, sam_vision_model, convnext_tower, "
-          "ocelli_vision",
+          "{}.model_type is \"{}\"; known are clip_vision_model, siglip_vision_model, internvl_vision, intern_vit_6b, dinov2, "
+          "blip_2_vision_model, sam_vision_model, convnext_tower, ocelli_vision",
           config.path(), type);
   // Defaults are those of transformers' configuration classes, which leave out what equals them.
   out.hidden_size = config.integer_in("hidden_size", 1, kWidest, 768);
@@ -159,7 +164,7 @@ std::string_view VisionConfig::model_type() const {
   const bool plain = stem_channels.empty() && norm == nn::NormKind::kLayer && query_bias && key_bias && value_bias &&
                      !query_key_norm && !layer_scale && !branch_norm && !gated_mlp && rotary_span == 0 &&
                      position_resize == PositionResize::kNone && table_grid() == native && post_layernorm &&
-                     !apply_post_layernorm && post_layernorm_eps == 0 && !input_norm;
+                     !apply_post_layernorm && post_layernorm_eps == 0 && !feature_positions && !input_norm;
   if (plain && class_embedding && pre_layernorm && !patch_bias) return "clip_vision_model";
   if (plain && !class_embedding && !pre_layernorm && patch_bias) return "siglip_vision_model";
   return "ocelli_vision";
@@ -194,6 +199,8 @@ Json VisionConfig::to_json() const {
                {"layer_scale_init", layer_scale_init},
                {"branch_norm", branch_norm},
                {"gated_mlp", gated_mlp},
+               {"gated_norms", gated_norms},
+               {"feature_positions", feature_positions},
                {"rotary_span", rotary_span},
                {"norm", name_in(kNorms, norm)},
                {"position_resize", name_in(kResizes, position_resize)},

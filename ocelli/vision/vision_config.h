@@ -48,7 +48,8 @@ struct VisionConfig {
   bool layer_scale = false;     ///< each branch times a learned vector (InternViT)
   double layer_scale_init = 1.0;
   bool branch_norm = false;  ///< x + norm(f(x)) instead of x + f(norm(x)) (EVA2-CLIP-E)
-  bool gated_mlp = false;    ///< SwiGLU with a norm before its closing projection, and one before attention's (EVA-02)
+  bool gated_mlp = false;    ///< SwiGLU (EVA-02, DINOv2-g)
+  bool gated_norms = true;   ///< with gated_mlp: a norm before its closing projection and one before attention's (EVA-02)
   /// EVA-02: queries and keys of patches are rotated, half of a head by row and half by column, at positions i / rows * this; 0:
   /// not.
   double rotary_span = 0;
@@ -62,6 +63,8 @@ struct VisionConfig {
   /// (`vision_feature_layer`). Several are concatenated along the width.
   std::vector<int64_t> feature_layers = {-1};
   bool keep_class_token = false;  ///< `vision_feature_select_strategy` "full"
+  /// A learned position, one a patch of table_grid(), is added to the features (CogAgent's high-resolution tower).
+  bool feature_positions = false;
   /// Output channels and strides of 3 x 3 convolutions, each with batch norm and ReLU, instead of the patch convolution (empty:
   /// none). The last has hidden_size channels; the strides multiply to patch_size. Source: Xiao et al., arXiv:2106.14881.
   std::vector<int64_t> stem_channels, stem_strides;
@@ -78,8 +81,8 @@ struct VisionConfig {
   static VisionConfig of(const ConvNextConfig& convnext);
 
   /// `config` is a vision_config object with `model_type` clip_vision_model, siglip_vision_model, sam_vision_model,
-  /// convnext_tower or ocelli_vision (every field above under its own name). Throws Error naming key, value and what would be
-  /// right.
+  /// convnext_tower, ocelli_vision (every field above under its own name) or one of published_towers.h. Throws Error naming key,
+  /// value and what would be right.
   static VisionConfig from_json(const JsonView& config);
   Json to_json() const;
   /// The tower's own, clip_vision_model or siglip_vision_model when transformers' class says all of it, else ocelli_vision.

@@ -45,7 +45,8 @@ class SelfAttention final : public nn::Module {
       q_norm_ = register_module("q_norm", std::make_shared<nn::RmsNorm>(width_, config.layer_norm_eps));
       k_norm_ = register_module("k_norm", std::make_shared<nn::RmsNorm>(width_, config.layer_norm_eps));
     }
-    if (config.gated_mlp) sub_norm_ = register_module("sub_norm", nn::make_norm(config.norm, width_, config.layer_norm_eps));
+    if (config.gated_mlp && config.gated_norms)
+      sub_norm_ = register_module("sub_norm", nn::make_norm(config.norm, width_, config.layer_norm_eps));
   }
 
   /// x: [T, D]; `rotation` (of T rows) is empty without.
@@ -83,33 +84,40 @@ class SelfAttention final : public nn::Module {
   std::shared_ptr<nn::Norm> q_norm_, k_norm_, sub_norm_;  ///< null without
 };
 
-/// down_proj(norm(silu(gate_proj(x)) * up_proj(x))), every projection with a bias. Source: EVA-02, arXiv:2303.11331, section 2.1.
+/// down_proj(norm(silu(gate_proj(x)) * up_proj(x))), every projection with a bias; DINOv2 has no norm there. Source: EVA-02,
+/// arXiv:2303.11331, section 2.1.
 class NormedGatedMlp final : public nn::Module {
  public:
   explicit NormedGatedMlp(const VisionConfig& config) : width_(config.intermediate_size) {
     gate_proj_ = register_module("gate_proj", std::make_shared<nn::Linear>(config.hidden_size, width_, true));
     up_proj_ = register_module("up_proj", std::make_shared<nn::Linear>(config.hidden_size, width_, true));
-    norm_ = register_module("norm", nn::make_norm(config.norm, width_, config.layer_norm_eps));
+    if (config.gated_norms) norm_ = register_module("norm", nn::make_norm(config.norm, width_, config.layer_norm_eps));
     down_proj_ = register_module("down_proj", std::make_shared<nn::Linear>(width_, config.hidden_size, true, nn::Init::zeros()));
   }
   at::Tensor forward(const at::Tensor& x) const {
-    return down_proj_->forward(norm_->forward(nn::swiglu(gate_proj_->forward(x), up_proj_->forward(x))));
+    const at::Tensor inner = nn::swiglu(gate_proj_->forward(x), up_proj_->forward(x));
+    return down_proj_->forward(norm_ ? norm_->forward(inner) : inner);
   }
   Cost cost(int64_t rows, const Workload& work) const {
     Cost product;
     product.flops = static_cast<double>(rows * width_) * 5;
-    return gate_proj_->cost(rows, work) + up_proj_->cost(rows, work) + product + norm_->cost(rows, work) +
-           down_proj_->cost(rows, work);
+    product += gate_proj_->cost(rows, work) + up_proj_->cost(rows, work) + down_proj_->cost(rows, work);
+    return norm_ ? product + norm_->cost(rows, work) : product;
   }
 
  private:
   int64_t width_;
   std::shared_ptr<nn::Linear> gate_proj_, up_proj_, down_proj_;
-  std::shared_ptr<nn::Norm> norm_;
+  std::shared_ptr<nn::Norm> norm_;  ///< null without
 };
 
 /// Holds what lies between the tower and its blocks in checkpoint names: `encoder.layers.0`.
 struct Holder final : nn::Module {};
+
+/// A tensor under the name of a module.
+struct Weight final : nn::Module {
+  using nn::Module::declare;
+};
 
 }  // namespace
 
@@ -212,20 +220,18 @@ class VisionTransformer::Embeddings final : public nn::Module {
   }
 
  private:
-  struct Weight final : nn::Module {
-    using nn::Module::declare;
-  };
-
   int64_t position_rows() const { return config_.table_grid().count() + (config_.class_embedding ? 1 : 0); }
 
   /// The table at another grid; the class token's row is never touched.
   at::Tensor positions(image::Grid grid) const {
     if (config_.position_resize == PositionResize::kNone || grid == config_.table_grid()) return position_;
     const int64_t first = config_.class_embedding ? 1 : 0;
+    // Contiguous: torch 2.13's antialiased resize of a channels-last map to a single column is wrong.
     const at::Tensor map = position_.slice(0, first)
                                .view({1, config_.table_grid().rows, config_.table_grid().columns, config_.hidden_size})
                                .permute({0, 3, 1, 2})
-                               .to(position_.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+                               .to(position_.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)
+                               .contiguous();
     const std::array<int64_t, 2> size = {grid.rows, grid.columns};
     const at::Tensor resized = config_.position_resize == PositionResize::kBicubic ? at::upsample_bicubic2d(map, size, false)
                                                                                    : at::_upsample_bicubic2d_aa(map, size, false);
@@ -253,6 +259,10 @@ VisionTransformer::VisionTransformer(const VisionConfig& config) : config_(confi
   if (config.post_layernorm) {
     const double eps = config.post_layernorm_eps > 0 ? config.post_layernorm_eps : config.layer_norm_eps;
     post_layernorm_ = register_module("post_layernorm", nn::make_norm(config.norm, config.hidden_size, eps));
+  }
+  if (config.feature_positions) {
+    feature_positions_ = register_module("feature_position_embedding", std::make_shared<Weight>())
+                             ->declare("weight", {config.table_grid().count(), config.feature_width()}, nn::Init::zeros());
   }
 }
 
@@ -303,6 +313,12 @@ nn::VisualFeatures VisionTransformer::forward(const at::Tensor& pixels, nn::RunC
   if (config_.apply_post_layernorm) features = post_layernorm_->forward(features);
   features = features.view({tiles, length, features.size(-1)});
   if (config_.class_embedding && !config_.keep_class_token) features = features.slice(1, 1);
+  if (feature_positions_.defined()) {
+    require(patches == config_.table_grid() && features.size(1) == patches.count(),
+            "vision tower: features of {} x {} patches, expected the {} x {} it has positions for", patches.rows, patches.columns,
+            config_.table_grid().rows, config_.table_grid().columns);
+    features = features + feature_positions_;
+  }
   return {features, patches};
 }
 
@@ -322,6 +338,10 @@ Cost VisionTransformer::cost(const Workload& work) const {
     }
     if (post_layernorm_)
       tile += config_.apply_post_layernorm ? post_layernorm_->cost(rows, work) : post_layernorm_->cost(rows, work) * 0;
+    if (feature_positions_.defined()) {
+      tile.parameters += config_.table_grid().count() * config_.feature_width();
+      tile.flops += static_cast<double>(patches * config_.feature_width());
+    }
     const int64_t parameters = tile.parameters;
     total += tile * static_cast<double>(work.batch);
     total.parameters = parameters;

@@ -32,6 +32,7 @@ class VisionTransformer final : public VisionTower {
   std::shared_ptr<nn::Norm> pre_layernorm_;
   std::vector<std::shared_ptr<Block>> blocks_;
   std::shared_ptr<nn::Norm> post_layernorm_;
+  at::Tensor feature_positions_;  ///< [P, feature_width()], undefined without
 };
 
 }  // namespace ocelli::vision

@@ -24,9 +24,9 @@ std::span<const Family> families() {
   // Layouts with a `model_type` of their own go in any order; those that share one with another tell it by further keys and go
   // before it.
   static const std::array list = {
-      blip2(),      blip2_lavis(),          instructblip(), minigpt_v2(),         llava_original(), llava(),
-      llava_next(), deepseek_vl_original(), deepseek_vl(),  deepseek_vl_hybrid(), mini_gemini(),    ocelli_family(),
-      text_only(),
+      blip2(),       blip2_lavis(), instructblip(),         minigpt_v2(),  llava_original(),
+      llava(),       llava_next(),  deepseek_vl_original(), deepseek_vl(), deepseek_vl_hybrid(),
+      mini_gemini(), cogvlm(),      ocelli_family(),        text_only(),
   };
   return list;
 }

@@ -10,6 +10,7 @@ Family blip2();                 ///< transformers' Blip2ForConditionalGeneration
 Family blip2_lavis();           ///< BLIP-2, InstructBLIP and VPGTrans' VL-Vicuna as LAVIS names them
 Family instructblip();          ///< transformers' InstructBlipForConditionalGeneration
 Family minigpt_v2();            ///< MiniGPT-v2: a Llama folder's config with a section of its own
+Family cogvlm();                ///< CogVLM and CogAgent as their own code saves them
 Family llava_original();        ///< LLaVA 1.0-1.6, MobileVLM and Yi-VL as their own code saves them
 Family llava();                 ///< transformers' LlavaForConditionalGeneration
 Family llava_next();            ///< transformers' LlavaNextForConditionalGeneration
@@ -27,5 +28,10 @@ NameMap ldp_names();
 NameMap ldp_v2_names();
 /// Names of a CLIP or SigLIP tower inside `vision_model.`, ours without `vision_tower.`.
 NameMap transformer_tower_names();
+/// Names of an InternViT as transformers has them, and as its own code has them; ours without `vision_tower.`.
+NameMap internvl_vision_names();
+NameMap intern_vit_names();
+/// Names of a folder that holds a tower alone, by its config.json; nullopt when that is no tower's.
+std::optional<NameMap> tower_names(const JsonView& config);
 
 }  // namespace ocelli::model::hf
