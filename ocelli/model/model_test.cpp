@@ -86,7 +86,7 @@ TEST(ModelConfig, NamesKeyAndValueBeforeAnythingIsAllocated) {
       {"llama", "/rope_parameters", {{"rope_type", "yarn"}}, {"rope_parameters", "rope_type is \"yarn\"; known are default"}},
       {"llava", "/text_config/model_type", "mamba", {"text_config", "model_type is \"mamba\"; known decoders are llama"}},
       {"llava", "/text_config/hidden_size", 0, {"config.json: text_config.hidden_size is 0"}},
-      {"llava", "/vision_config/model_type", "dinov2", {"vision_config", "\"dinov2\"; known are clip_vision_model"}},
+      {"llava", "/vision_config/model_type", "resnet", {"vision_config", "\"resnet\"; known are clip_vision_model"}},
       {"llava", "/vision_config/hidden_size", -1, {"config.json: vision_config.hidden_size is -1"}},
       {"llava", "/vision_config/hidden_size", 1'000'000'000, {"config.json: vision_config.hidden_size is 1000000000"}},
       {"llava", "/vision_config/num_attention_heads", 3, {"hidden_size 16 is no multiple of num_attention_heads 3"}},
