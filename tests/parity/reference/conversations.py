@@ -115,6 +115,14 @@ def yi(turns, given):
     return out + ("Assistant:" if len(turns) % 2 else "")
 
 
+def vl_vicuna(turns, given):
+    """SeparatorStyle.SINGLE of VPGTrans, with a space before each separator (its trimming of messages left out)."""
+    out = "###"
+    for i, said in enumerate(turns):
+        out += ("Human", "Assistant")[i % 2] + ": " + said + " " + "###"
+    return out + ("Assistant:" if len(turns) % 2 else "")
+
+
 LLAMA_3 = ("<|start_header_id|>user<|end_header_id|>\n\n", "<|start_header_id|>system<|end_header_id|>\n\n")
 
 # Name: (rule, has a place for a system text, what stands for a picture before a question; None: before everything)
@@ -136,5 +144,6 @@ SYSTEMS = {
     "deepseek_vl": (deepseek, True, "<image_placeholder>"),
     "gemma": (gemma, False, "<image>\n"),
     "llama_3": (mpt(VISION, "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n", LLAMA_3, "<|eot_id|>"), True, "<image>\n"),
+    "vl_vicuna": (vl_vicuna, False, "<Img><ImageHere></Img> "),
     "yi_vl": (yi, True, "<image_placeholder>\n"),
 }
