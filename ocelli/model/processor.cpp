@@ -24,6 +24,29 @@ std::string token_text(const Json& config, const char* key) {
   return {};
 }
 
+/// LlamaTokenizerFast puts the BOS token in front when `add_bos_token` says so, in place of a post-processor of tokenizer.json
+/// that adds no tokens (DeepSeek's).
+void follow_add_bos(Json& tokenizer, const Json& config) {
+  const bool llama = config.contains("tokenizer_class") && config["tokenizer_class"].is_string() &&
+                     config["tokenizer_class"].get_ref<const std::string&>().starts_with("LlamaTokenizer");
+  if (!llama || !config.contains("add_bos_token") || config["add_bos_token"] != true || !tokenizer.is_object()) return;
+  const Json& present = tokenizer["post_processor"];
+  if (!present.is_null() && !(present.is_object() && present.contains("type") && present["type"] == "ByteLevel")) return;
+  const std::string bos = token_text(config, "bos_token");
+  for (const Json& token : tokenizer.contains("added_tokens") ? tokenizer["added_tokens"] : Json::array()) {
+    if (bos.empty() || !token.is_object() || !token.contains("id") || !token.contains("content") || token["content"] != bos)
+      continue;
+    const Json first = {{"SpecialToken", {{"id", bos}, {"type_id", 0}}}};
+    const auto text = [](const char* id, int type) { return Json{{"Sequence", {{"id", id}, {"type_id", type}}}}; };
+    const Json ids = Json::array({token["id"]}), tokens = Json::array({bos});
+    tokenizer["post_processor"] = {{"type", "TemplateProcessing"},
+                                   {"single", Json::array({first, text("A", 0)})},
+                                   {"pair", Json::array({first, text("A", 0), first, text("B", 1)})},
+                                   {"special_tokens", {{bos, {{"id", bos}, {"ids", ids}, {"tokens", tokens}}}}}};
+    return;
+  }
+}
+
 Json read_if_there(const fs::path& path) {
   return fs::exists(path) ? read_json(path) : Json::object();
 }
@@ -41,6 +64,7 @@ Processor::Parts Processor::load_text(const fs::path& folder) {
   const Json& tokenizer_config = parts.tokenizer_config;
   if (fs::exists(folder / "tokenizer.json")) {
     parts.tokenizer_json = read_json(folder / "tokenizer.json", {.max_bytes = 256ULL << 20, .reject_duplicate_keys = false});
+    follow_add_bos(parts.tokenizer_json, tokenizer_config);
     parts.tokenizer = text::make_tokenizer(parts.tokenizer_json, (folder / "tokenizer.json").string());
     parts.bos_token = token_text(tokenizer_config, "bos_token");
     parts.eos_token = token_text(tokenizer_config, "eos_token");

@@ -175,3 +175,13 @@ def test_the_original_layout_gives_the_same(name, run_ocelli, tmp_path):
     if low is not None:
         reference["pixel_values_aux"] = low.numpy()
     compare(tmp_path / "o.safetensors", inputs["input_ids"][0], reference)
+
+
+@pytest.mark.parametrize("name", ["deepseek-vl-1", "deepseek-vl-hybrid-1"])
+def test_the_originals_prompt_gives_its_ids(name, goldens, run_ocelli, tmp_path):
+    """BOS comes from tokenizer_config.json, the conversation from the built-in template."""
+    folder = goldens / name
+    expected = load_arrays(folder / "expected.safetensors")["input_ids_expanded"].tolist()
+    for prompt in (["--raw", "--prompt-file", folder / "prompt.txt"], ["-p", "\nDescribe the picture."]):
+        run_ocelli(["logits", folder / "model", "--image", folder / "image_0.png", *prompt, "--out", tmp_path / "o.safetensors"])
+        assert load_arrays(tmp_path / "o.safetensors")["input_ids"].tolist() == expected
