@@ -23,6 +23,8 @@ struct PlaceholderRule {
   bool front = false;  ///< kToken: in a text without any placeholder the pictures stand in front (BLIP-2)
   /// What marks a picture in text when token_id lies outside the vocabulary; empty: "<image>".
   std::string marker;
+  int64_t slice_begin_id = -1, slice_end_id = -1;  ///< kSpan: around the spans of a picture's slices (MiniCPM-V 2); -1: none
+  int64_t newline_id = 5;  ///< between rows of slices, in a folder without tokenizer
   bool bos_twice = false;  ///< a prompt that spells out its BOS token gets the tokenizer's as well (MiniGPT-v2)
 };
 

@@ -69,6 +69,19 @@ void read_input_norm(const JsonView& config, VisionConfig& out) {
   }
 }
 
+void read_windows(const JsonView& config, WindowConfig& out) {
+  out.window = config.integer_in("window", 0, 1 << 12, 0);
+  if (out.window == 0) return;
+  out.grid.rows = config.integer_in("window_grid_rows", out.window, 1 << 12);
+  out.grid.columns = config.integer_in("window_grid_columns", out.window, 1 << 12);
+  out.global_view = config.boolean("global_view", true);
+  for (const auto& [key, target] : {std::pair{"adapter_blocks", &out.adapter_blocks},
+                                    {"adapter_widths", &out.adapter_widths},
+                                    {"adapter_heads", &out.adapter_heads}}) {
+    if (config.has(key)) *target = config.integers(key);
+  }
+}
+
 /// Every field under its own name.
 void read_spelled_out(const JsonView& config, VisionConfig& out) {
   for (const auto& [key, target] : {std::pair{"class_embedding", &out.class_embedding},
@@ -97,6 +110,7 @@ void read_spelled_out(const JsonView& config, VisionConfig& out) {
   out.position_grid.columns = config.integer_in("position_columns", 0, 1 << 12, 0);
   read_stem(config, out);
   read_input_norm(config, out);
+  read_windows(config, out.windows);
 }
 
 }  // namespace
@@ -161,8 +175,8 @@ std::string_view VisionConfig::model_type() const {
   if (sam) return "sam_vision_model";
   if (convnext) return "convnext_tower";
   const image::Grid native{image_size / patch_size, image_size / patch_size};
-  const bool plain = stem_channels.empty() && norm == nn::NormKind::kLayer && query_bias && key_bias && value_bias &&
-                     !query_key_norm && !layer_scale && !branch_norm && !gated_mlp && rotary_span == 0 &&
+  const bool plain = stem_channels.empty() && windows.window == 0 && norm == nn::NormKind::kLayer && query_bias && key_bias &&
+                     value_bias && !query_key_norm && !layer_scale && !branch_norm && !gated_mlp && rotary_span == 0 &&
                      position_resize == PositionResize::kNone && table_grid() == native && post_layernorm &&
                      !apply_post_layernorm && post_layernorm_eps == 0 && !feature_positions && !input_norm;
   if (plain && class_embedding && pre_layernorm && !patch_bias) return "clip_vision_model";
@@ -214,6 +228,15 @@ Json VisionConfig::to_json() const {
                {"stem_strides", stem_strides},
                {"batch_norm_eps", batch_norm_eps},
                {"batch_norm_momentum", batch_norm_momentum}});
+  if (windows.window > 0) {
+    json.update({{"window", windows.window},
+                 {"window_grid_rows", windows.grid.rows},
+                 {"window_grid_columns", windows.grid.columns},
+                 {"global_view", windows.global_view},
+                 {"adapter_blocks", windows.adapter_blocks},
+                 {"adapter_widths", windows.adapter_widths},
+                 {"adapter_heads", windows.adapter_heads}});
+  }
   if (input_norm) json.update({{"input_mean", input_norm->mean}, {"input_std", input_norm->std}});
   return json;
 }

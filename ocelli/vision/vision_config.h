@@ -28,6 +28,15 @@ struct InputNorm {
   std::array<float, 3> std{1, 1, 1};
 };
 
+/// A picture cut into windows that one transformer sees apart and adapters join (TextMonkey).
+struct WindowConfig {
+  int64_t window = 0;  ///< patches a window is wide and high; 0: pictures are not cut
+  image::Grid grid;    ///< patches of the whole picture, multiples of `window`
+  bool global_view = true;
+  /// Before which blocks an adapter stands, rising, and each one's width and heads.
+  std::vector<int64_t> adapter_blocks, adapter_widths, adapter_heads;
+};
+
 /// A vision transformer, by the keys of Hugging Face's `vision_config`. CLIP, SigLIP, EVA, EVA-02, InternViT, bigG and ocelli's
 /// own small towers are settings of it.
 struct VisionConfig {
@@ -70,6 +79,7 @@ struct VisionConfig {
   std::vector<int64_t> stem_channels, stem_strides;
   double batch_norm_eps = 1e-5;
   double batch_norm_momentum = 0.1;
+  WindowConfig windows;
   /// The tower is given pixels in [0, 1] and normalises them itself (DeepSeek-VL's own code).
   std::optional<InputNorm> input_norm;
   /// Towers that are no plain vision transformer. Above, only image_size, patch_size, hidden_size (the features' width) and

@@ -4,6 +4,7 @@
 
 #include "ocelli/vision/convnext.h"
 #include "ocelli/vision/sam_tower.h"
+#include "ocelli/vision/text_monkey_tower.h"
 #include "ocelli/vision/vision_transformer.h"
 
 namespace ocelli::vision {
@@ -11,6 +12,7 @@ namespace ocelli::vision {
 std::shared_ptr<VisionTower> make_vision_tower(const VisionConfig& config) {
   if (config.sam) return std::make_shared<SamTower>(*config.sam);
   if (config.convnext) return std::make_shared<ConvNextTower>(*config.convnext);
+  if (config.windows.window > 0) return std::make_shared<TextMonkeyTower>(config);
   return std::make_shared<VisionTransformer>(config);
 }
 

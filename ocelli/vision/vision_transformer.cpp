@@ -273,6 +273,27 @@ image::Grid VisionTransformer::grid(int64_t height, int64_t width) const {
   return grid;
 }
 
+at::Tensor VisionTransformer::embed(const at::Tensor& pixels, nn::RunContext& context) const {
+  const at::Tensor x =
+      stem_ ? embeddings_->forward(stem_->forward(pixels, context.training), true) : embeddings_->forward(pixels, false);
+  if (context.observe) context.observe("vision_tower.embeddings", x);
+  return pre_layernorm_ ? pre_layernorm_->forward(x) : x;
+}
+
+at::Tensor VisionTransformer::run_blocks(const at::Tensor& rows, int64_t tiles, int64_t first, int64_t last,
+                                         nn::RunContext& context) const {
+  const nn::AttentionLayout layout = nn::AttentionLayout::uniform(tiles, rows.size(0) / tiles, false);
+  at::Tensor x = rows;
+  for (int64_t i = first; i < last; ++i) {
+    const auto& block = blocks_[static_cast<size_t>(i)];
+    x = nn::run_block(
+        "vision_tower.encoder.layers." + std::to_string(i),
+        [block, layout](const at::Tensor& hidden) { return block->forward(hidden, layout, {}); }, x, context,
+        !context.gradient_checkpointing || nn::trains(*block));
+  }
+  return x;
+}
+
 nn::VisualFeatures VisionTransformer::forward(const at::Tensor& pixels, nn::RunContext& context) {
   const bool any_size = config_.position_resize != PositionResize::kNone;
   require(pixels.dim() == 4 && pixels.size(1) == config_.num_channels &&
@@ -281,10 +302,7 @@ nn::VisualFeatures VisionTransformer::forward(const at::Tensor& pixels, nn::RunC
           config_.image_size, config_.image_size);
   const int64_t tiles = pixels.size(0), width = config_.hidden_size;
   const image::Grid patches = grid(pixels.size(2), pixels.size(3));
-  at::Tensor x =
-      stem_ ? embeddings_->forward(stem_->forward(pixels, context.training), true) : embeddings_->forward(pixels, false);
-  if (context.observe) context.observe("vision_tower.embeddings", x);
-  if (pre_layernorm_) x = pre_layernorm_->forward(x);
+  at::Tensor x = embed(pixels, context);
   const int64_t length = x.size(1);
   x = x.reshape({tiles * length, width});
 

@@ -23,6 +23,11 @@ class VisionTransformer final : public VisionTower {
   int64_t feature_width() const override { return config_.feature_width(); }
   Cost cost(const Workload& work) const override;
 
+  /// The rows that go into the first block: [N, P', D].
+  at::Tensor embed(const at::Tensor& pixels, nn::RunContext& context) const;
+  /// Blocks [first, last) over rows [tiles * P', D]. Only for towers whose blocks don't rotate.
+  at::Tensor run_blocks(const at::Tensor& rows, int64_t tiles, int64_t first, int64_t last, nn::RunContext& context) const;
+
  private:
   class Block;
   class Embeddings;

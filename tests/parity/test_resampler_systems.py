@@ -2,7 +2,6 @@
 what the plain PyTorch versions in reference/ give."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -11,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file as load_arrays
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parent))
 from reference import minicpm_v, qwen_family
 
 # system: settings that differ from the golden model's, by the path of their key
 SETTINGS = {
-    "qwen-vl": [{}, {"seq_length": 100}, {"seq_length": 40, "use_dynamic_ntk": False}, {"seq_length": 64, "use_logn_attn": False},
+    "qwen-vl": [{"seq_length": 100}, {}, {"seq_length": 40, "use_dynamic_ntk": False}, {"seq_length": 64, "use_logn_attn": False},
                 {"visual.image_size": 70}],
     "textmonkey": [{"visual.r": 20, "visual.n_queries": 276}, {"visual.use_global": False, "visual.n_queries": 43},
                    {"visual.add_window": False}, {"visual.resampler": False, "visual.n_queries": 1280}],
@@ -37,7 +36,7 @@ def golden(name, goldens):
 
 
 def changed_model(source, folder, settings):
-    """The model with other settings; its weights are linked. Returns config and weights."""
+    """A copy of the model with other settings. Returns config and weights."""
     folder.mkdir()
     config = json.loads((source / "config.json").read_text())
     for path, value in settings.items():
@@ -47,10 +46,11 @@ def changed_model(source, folder, settings):
             target = target[name]
         target[key] = value
     (folder / "config.json").write_text(json.dumps(config))
-    for file in source.glob("*"):
-        if file.name != "config.json":
-            os.symlink(file, folder / file.name)
-    return config, load_file(source / "model.safetensors")
+    absent = [name for key, name in (("add_window", ".window_attention."), ("resampler", ".downresampler."))
+              if not config.get("visual", {}).get(key, True)]
+    weights = {name: value for name, value in load_file(source / "model.safetensors").items() if not any(part in name for part in absent)}
+    save_file(weights, folder / "model.safetensors")
+    return config, weights
 
 
 def text_ids(rng, config, count):
@@ -101,7 +101,7 @@ def test_other_pictures_and_settings(run_ocelli, goldens, full_counts, tmp_path,
     source = golden(system, goldens)
     rng = np.random.default_rng(len(system))
     slow = system == "textmonkey"
-    for number, settings in enumerate(SETTINGS[system]):
+    for number, settings in enumerate(SETTINGS[system] if full_counts else SETTINGS[system][:1 if slow else 2]):
         folder = tmp_path / f"model{number}"
         config, weights = changed_model(source, folder, settings)
         for repeat in range(4 if full_counts else 1):

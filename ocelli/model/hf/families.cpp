@@ -14,6 +14,15 @@ const TensorFile& Source::weights() const {
   return *weights_;
 }
 
+bool Source::has_weights() const {
+  if (folder_.empty()) return false;
+  for (const char* name :
+       {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+    if (std::filesystem::exists(folder_ / name)) return true;
+  }
+  return false;
+}
+
 int64_t Source::count(std::string_view prefix, std::string_view suffix) const {
   int64_t count = 0;
   while (weights().find(std::string(prefix) + std::to_string(count) + std::string(suffix)) != nullptr) ++count;
@@ -24,9 +33,9 @@ std::span<const Family> families() {
   // Layouts with a `model_type` of their own go in any order; those that share one with another tell it by further keys and go
   // before it.
   static const std::array list = {
-      blip2(),       blip2_lavis(), instructblip(),         minigpt_v2(),  llava_original(),
-      llava(),       llava_next(),  deepseek_vl_original(), deepseek_vl(), deepseek_vl_hybrid(),
-      mini_gemini(), cogvlm(),      ocelli_family(),        text_only(),
+      blip2(),      blip2_lavis(),          instructblip(), minigpt_v2(),         llava_original(), llava(),
+      llava_next(), deepseek_vl_original(), deepseek_vl(),  deepseek_vl_hybrid(), mini_gemini(),    cogvlm(),
+      minicpm_v(),  text_monkey(),          qwen_vl(),      qwen_text(),          ocelli_family(),  text_only(),
   };
   return list;
 }

@@ -22,6 +22,8 @@ class Source {
   const std::filesystem::path& folder() const { return folder_; }
   /// The weights' headers, opened when first asked for: sizes that configs leave out are the tensors' shapes.
   const TensorFile& weights() const;
+  /// Whether the folder holds any; without, sizes that configs leave out are the published model's.
+  bool has_weights() const;
   /// Shape of a published tensor. Throws Error when it is absent.
   const std::vector<int64_t>& shape(std::string_view published) const { return weights().at(published).shape; }
   /// How many of `prefix` + number + `suffix` there are, counted from 0.

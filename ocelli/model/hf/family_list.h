@@ -18,6 +18,10 @@ Family deepseek_vl_original();  ///< DeepSeek-VL as its own code saves it
 Family deepseek_vl();           ///< transformers' DeepseekVLForConditionalGeneration
 Family deepseek_vl_hybrid();    ///< transformers' DeepseekVLHybridForConditionalGeneration
 Family mini_gemini();           ///< Mini-Gemini
+Family minicpm_v();             ///< MiniCPM-V 1 and 2
+Family qwen_vl();               ///< Qwen-VL and Qwen-VL-Chat
+Family text_monkey();           ///< TextMonkey
+Family qwen_text();             ///< the first Qwen without pictures
 Family ocelli_family();         ///< parts spelled out
 Family text_only();             ///< a decoder alone, by its `model_type`
 
@@ -26,6 +30,8 @@ NameMap decoder_names(const language::DecoderConfig& config);
 /// Names of MobileVLM's projectors, below `mm_projector.` and ours below `multi_modal_projector.`.
 NameMap ldp_names();
 NameMap ldp_v2_names();
+/// Names of a cross-attention resampler as its own code has them, ours without `multi_modal_projector.`.
+NameMap resampler_names();
 /// Names of a CLIP or SigLIP tower inside `vision_model.`, ours without `vision_tower.`.
 NameMap transformer_tower_names();
 /// Names of an InternViT as transformers has them, and as its own code has them; ours without `vision_tower.`.

@@ -124,7 +124,7 @@ def window_adapter(w, x, heads, side):
 def token_resampler(w, tokens, keep):
     unit = tokens / tokens.norm(dim=-1, keepdim=True)
     cosine = unit @ unit.T
-    later = [max((cosine[i, j].item() for j in range(i + 1, len(tokens))), default=-1.0) for i in range(len(tokens))]
+    later = torch.where(torch.ones_like(cosine).triu(1) > 0, cosine, -1.0).amax(1).tolist()
     kept = tokens[sorted(sorted(range(len(tokens)), key=lambda i: later[i])[:keep])]
     a, f = w.under("layers.0.0."), w.under("layers.0.1.")
     media, latents = (a.norm(name, w.linear("downsample", x), 1e-5) for name, x in (("norm_media", tokens), ("norm_latents", kept)))
