@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cmath>
 
 #include "ocelli/base/error.h"
@@ -178,7 +179,6 @@ at::Tensor Decoder::forward(const DecoderInputs& inputs, nn::RunContext& context
   const at::ScalarType angles = inputs.embeds.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   // The blocks of a checkpointed pass run again in the backward pass, so what they read is owned by the closures.
   const auto kept = std::make_shared<DecoderInputs>(inputs);
-  if (config_.sliding_window > 0) kept->layout = kept->layout.windowed(config_.sliding_window);
   Pass shared{*kept, {}, {}, {}};
   if (config_.rope.rotary_width > 0) shared.rope = nn::rope_table(inputs.positions, config_.rope, inputs.rope_length, angles);
   if (config_.log_n_length > 0) {
@@ -192,33 +192,41 @@ at::Tensor Decoder::forward(const DecoderInputs& inputs, nn::RunContext& context
     shared.text_rows = is_text.nonzero().flatten();
   }
   const auto pass = std::make_shared<const Pass>(std::move(shared));
-  const auto every = std::make_shared<const Wanted>(Wanted{{}, kept->layout, kept->memory_layout});
-  auto last = every;
-  if (inputs.output_rows.defined()) {
-    last = std::make_shared<const Wanted>(Wanted{inputs.output_rows, kept->layout.restricted_to(inputs.output_rows),
-                                                 kept->memory_layout.restricted_to(inputs.output_rows)});
-  }
+  const auto layout_in = [&](int64_t layer) {
+    return config_.slides(layer) ? kept->layout.windowed(config_.sliding_window) : kept->layout;
+  };
+  const auto layers = static_cast<int64_t>(model_->blocks.size());
+  std::array<std::shared_ptr<const Wanted>, 2> every;  // by whether the layer has a window
+  const auto wanted_in = [&](int64_t layer) {
+    if (layer + 1 == layers && inputs.output_rows.defined()) {
+      return std::make_shared<const Wanted>(Wanted{inputs.output_rows, layout_in(layer).restricted_to(inputs.output_rows),
+                                                   kept->memory_layout.restricted_to(inputs.output_rows)});
+    }
+    auto& known = every[config_.slides(layer) ? 1 : 0];
+    if (!known) known = std::make_shared<const Wanted>(Wanted{{}, layout_in(layer), kept->memory_layout});
+    return known;
+  };
   at::Tensor x = inputs.embeds;
   if (model_->embed_positions) x = x + at::embedding(model_->embed_positions->weight, learned_places(inputs.positions));
-  const size_t layers = model_->blocks.size();
-  for (size_t i = 0; i < layers; ++i) {
-    const auto& block = model_->blocks[i];
-    const auto wanted = i + 1 == layers ? last : every;
+  for (int64_t i = 0; i < layers; ++i) {
+    const auto& block = model_->blocks[static_cast<size_t>(i)];
+    const auto wanted = wanted_in(i);
     x = nn::run_block(
         "language_model.model.layers." + std::to_string(i),
-        [block, kept, pass, i, wanted](const at::Tensor& hidden) {
-          return block->forward(hidden, *pass, static_cast<int64_t>(i), *wanted);
-        },
-        x, context);
+        [block, kept, pass, i, wanted](const at::Tensor& hidden) { return block->forward(hidden, *pass, i, *wanted); }, x,
+        context, !context.gradient_checkpointing || nn::trains(*block));
   }
   x = model_->norm->forward(x);
   return config_.logits_divisor == 1 ? x : x / config_.logits_divisor;
 }
 
 at::Tensor Decoder::learned_places(const at::Tensor& positions) const {
-  const int64_t largest = positions.numel() == 0 ? 0 : positions.max().item<int64_t>();
-  require(largest < config_.max_position_embeddings, "decoder: position {} is outside the table of {} learned positions", largest,
-          config_.max_position_embeddings);
+  if (positions.numel() > 0) {
+    for (const int64_t place : {positions.min().item<int64_t>(), positions.max().item<int64_t>()}) {
+      require(place >= 0 && place < config_.max_position_embeddings,
+              "decoder: position {} is outside the table of {} learned positions", place, config_.max_position_embeddings);
+    }
+  }
   return positions + config_.position_offset;
 }
 

@@ -40,6 +40,7 @@ SelfAttention::SelfAttention(const DecoderConfig& config)
     : heads_(config.num_attention_heads),
       kv_heads_(config.num_key_value_heads),
       head_width_(config.head_dim),
+      rotary_layers_(config.rotary_layers),
       scale_(config.query_scale != 0 ? config.query_scale : 1.0 / std::sqrt(static_cast<double>(config.head_dim))) {
   // Registered here, not under a name of their own: checkpoints say self_attn.q_proj.
   const Projections own(config);
@@ -72,7 +73,7 @@ at::Tensor SelfAttention::forward(const at::Tensor& x, const Pass& pass, int64_t
     query = q_norm_->forward(query);
     key = k_norm_->forward(key);
   }
-  if (pass.rope.cosine.defined()) {
+  if (pass.rope.cosine.defined() && (rotary_layers_.empty() || rotary_layers_[static_cast<size_t>(layer)])) {
     key = nn::apply_rope(key, pass.rope);
     query = nn::apply_rope(query, {rows_of(pass.rope.cosine, wanted.rows), rows_of(pass.rope.sine, wanted.rows)});
   }

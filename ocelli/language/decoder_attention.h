@@ -42,6 +42,7 @@ class SelfAttention final : public nn::Module {
 
  private:
   int64_t heads_, kv_heads_, head_width_;
+  std::vector<bool> rotary_layers_;  ///< see DecoderConfig
   double scale_;
   std::shared_ptr<nn::Linear> q_proj_, k_proj_, v_proj_, o_proj_;
   std::shared_ptr<Projections> visual_;           ///< null without a visual expert

@@ -45,6 +45,10 @@ struct DecoderConfig {
   bool query_key_norm = false;  ///< RMS norm of each head's query and key before rotation (Qwen3)
   double query_scale = 0;       ///< of the scores; 0: 1 / sqrt(head_dim)
   int64_t sliding_window = 0;   ///< keys a row sees at most, itself included; 0: all
+  /// By layer: whether sliding_window holds there; empty: in all (Qwen2's later layers).
+  std::vector<bool> sliding_layers = {};
+  /// By layer: whether queries and keys are rotated; empty: in all (SmolLM3 leaves every fourth out).
+  std::vector<bool> rotary_layers = {};
   /// Beyond this length a query is multiplied by log(position + 1) / log(length) (first Qwen); 0: never.
   int64_t log_n_length = 0;
   double embedding_scale = 1;  ///< text embeddings times this (MiniCPM 12, Gemma sqrt(D))
@@ -59,9 +63,15 @@ struct DecoderConfig {
   int64_t bos_token_id = -1;
   std::vector<int64_t> eos_token_ids;
 
-  /// Reads the keys of that `model_type`'s transformers configuration: the list is in decoder_families.cpp. Throws Error
+  /// Reads the keys of that `model_type`'s transformers configuration: the list is in decoder_family_list.h. Throws Error
   /// naming key, value and what would be right, also for a variant this decoder does not have.
   static DecoderConfig from_json(const JsonView& config);
+  bool slides(int64_t layer) const {
+    return sliding_window > 0 && (sliding_layers.empty() || sliding_layers[static_cast<size_t>(layer)]);
+  }
+  bool rotates(int64_t layer) const {
+    return rope.rotary_width > 0 && (rotary_layers.empty() || rotary_layers[static_cast<size_t>(layer)]);
+  }
   /// What from_json() reads back; for a `model_type` transformers knows, what transformers reads.
   Json to_json() const;
 };

@@ -391,7 +391,9 @@ double Trainer::train_step(StageRun& stage, const std::vector<SamplePointer>& sa
     };
     const at::Tensor hidden = assembled_.model->forward(batch.inputs, context);
     const at::Tensor scale = at::full({batch.labels.numel()}, 1.0 / static_cast<double>(trained), at::kFloat);
-    const at::Tensor part_loss = nn::linear_cross_entropy(hidden, assembled_.model->decoder().head_weight(), batch.labels, scale);
+    const language::Decoder& decoder = assembled_.model->decoder();
+    const at::Tensor part_loss =
+        nn::linear_cross_entropy(hidden, decoder.head_weight(), batch.labels, scale, nullptr, decoder.head_bias());
     const double forward = watch.seconds();
     torch::autograd::backward({part_loss}, {});
     loss += part_loss.item<double>();
