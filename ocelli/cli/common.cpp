@@ -75,8 +75,8 @@ LoadedModel open_model(const std::string& path_or_name, const RunOptions& option
 
 std::vector<model::PixelTiles> read_pictures(const model::Processor& processor, const std::vector<std::string>& files) {
   std::vector<model::PixelTiles> pictures;
-  for (const std::string& file : files)
-    pictures.push_back(processor.images().process(image::load(file, processor.images().decode)));
+  const model::ImageProcessor& images = processor.images().of_prompt(files.size());
+  for (const std::string& file : files) pictures.push_back(images.process(image::load(file, images.decode)));
   return pictures;
 }
 
@@ -84,6 +84,12 @@ std::vector<int64_t> visual_counts(const model::Model& model, const std::vector<
   std::vector<int64_t> counts;
   for (const model::PixelTiles& picture : pictures) counts.push_back(model.num_tokens(picture.tiling));
   return counts;
+}
+
+std::vector<image::Tiling> tilings_of(const std::vector<model::PixelTiles>& pictures) {
+  std::vector<image::Tiling> tilings;
+  for (const model::PixelTiles& picture : pictures) tilings.push_back(picture.tiling);
+  return tilings;
 }
 
 OrderedJson user_message(const std::string& text, size_t pictures) {

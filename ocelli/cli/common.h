@@ -40,6 +40,9 @@ std::vector<model::PixelTiles> read_pictures(const model::Processor& processor, 
 /// Visual tokens of each picture.
 std::vector<int64_t> visual_counts(const model::Model& model, const std::vector<model::PixelTiles>& pictures);
 
+/// How each picture is cut.
+std::vector<image::Tiling> tilings_of(const std::vector<model::PixelTiles>& pictures);
+
 /// One user message with that many pictures in front of the text.
 OrderedJson user_message(const std::string& text, size_t pictures);
 

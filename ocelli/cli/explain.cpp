@@ -103,7 +103,7 @@ int explain(const ExplainOptions& options) {
   for (const std::string& text : options.images) {
     if (!model->has_pictures()) throw UsageError("--image: this model sees no pictures");
     const auto [width, height] = size_of_picture(text);
-    const image::Tiling tiling = target.images->tiling(width, height);
+    const image::Tiling tiling = target.images->of_prompt(options.images.size()).tiling(width, height);
     const int64_t count = model->num_tokens(tiling);
     const std::string why =
         fmt::format("{} tile{} of {} x {} pixels, {} tokens each", tiling.count(), tiling.count() == 1 ? "" : "s",

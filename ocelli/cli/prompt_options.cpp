@@ -56,7 +56,7 @@ Prompt PromptOptions::read(const LoadedModel& loaded, const std::vector<model::P
   }
   require(!ids.empty(), "the prompt is empty");
   const int64_t vocabulary = loaded.model->config().decoder.vocab_size;
-  out.ids = loaded.processor->expand(ids, counts, types);
+  out.ids = loaded.processor->expand(ids, counts, types, tilings_of(pictures));
   // A placeholder may lie outside the vocabulary: its embedding is never looked up.
   for (const int64_t id : out.ids) {
     require(model::is_visual(id) || (id >= 0 && id < vocabulary), "id {} lies outside the vocabulary of {}", id, vocabulary);

@@ -7,6 +7,7 @@
 #include "ocelli/connector/hybrid_projector.h"
 #include "ocelli/connector/ldp.h"
 #include "ocelli/connector/mlp_connector.h"
+#include "ocelli/connector/patch_merger.h"
 #include "ocelli/connector/patch_mining.h"
 #include "ocelli/connector/pixel_shuffle.h"
 #include "ocelli/connector/qformer.h"
@@ -47,6 +48,8 @@ std::shared_ptr<Connector> make_connector(const ConnectorConfig& config) {
       return std::make_shared<HybridProjector>(config.hybrid);
     case Type::kGlu:
       return std::make_shared<Glu>(config);
+    case Type::kPatchMerger:
+      return std::make_shared<PatchMerger>(config.merger);
   }
   fail("connector: unknown type");
 }

@@ -24,6 +24,7 @@ constexpr std::pair<std::string_view, Type> kTypes[] = {
     {"patch_mining", Type::kPatchMining},
     {"hybrid", Type::kHybrid},
     {"glu", Type::kGlu},
+    {"patch_merger", Type::kPatchMerger},
 };
 
 void read_pooled(const JsonView& config, image::Grid& pooled) {
@@ -50,6 +51,33 @@ void write_resampler(const ResamplerConfig& config, Json& json) {
   json["adaptive_positions"] = config.adaptive_positions;
   json["post_projection"] = config.post_projection;
   json["layer_norm_eps"] = config.layer_norm_eps;
+}
+
+constexpr std::pair<std::string_view, std::optional<nn::NormKind>> kNorms[] = {
+    {"none", std::nullopt}, {"layer_norm", nn::NormKind::kLayer}, {"rms_norm", nn::NormKind::kRms}};
+
+void read_merger(const JsonView& config, PatchMergerConfig& out) {
+  const std::string norm = config.string("norm", "layer_norm");
+  bool known = false;
+  for (const auto& [name, kind] : kNorms) {
+    if (name != norm) continue;
+    out.norm = kind;
+    known = true;
+  }
+  require(known, "{}.norm is \"{}\"; known are none, layer_norm, rms_norm", config.path(), norm);
+  out.layer_norm_eps = config.number("layer_norm_eps", out.layer_norm_eps);
+  out.num_layers = config.integer_in("num_layers", 1, 2, out.num_layers);
+}
+
+void write_merger(const PatchMergerConfig& config, Json& json) {
+  for (const auto& [name, kind] : kNorms) {
+    if (kind == config.norm) json["norm"] = name;
+  }
+  json["scale"] = config.scale;
+  json["layer_norm_eps"] = config.layer_norm_eps;
+  json["num_layers"] = config.num_layers;
+  json["projector_hidden_act"] = nn::name_of(config.activation);
+  json["bias"] = config.bias;
 }
 
 void read_window(const JsonView& config, WindowResamplerConfig& out) {
@@ -92,6 +120,8 @@ void ConnectorConfig::set_widths(int64_t input, int64_t output, int64_t aux) {
       mining.input_width = hybrid.input_width = input;
   concat.output_width = resampler.output_width = window.view.output_width = ldp.output_width = pool.output_width =
       packer.output_width = mining.output_width = hybrid.output_width = output;
+  merger.input_width = input;
+  merger.output_width = output;
   mining.aux_width = hybrid.aux_width = aux;
   if (window.local) window.local->width = output;
 }
@@ -160,6 +190,12 @@ ConnectorConfig ConnectorConfig::from_json(const JsonView& config, int64_t input
       out.position_table = config.boolean("position_table", false);
       out.num_patches = config.integer_in("num_patches", 0, 1 << 20, 0);
       break;
+    case Type::kPatchMerger:
+      read_merger(config, out.merger);
+      out.merger.scale = out.scale;
+      out.merger.activation = out.activation;
+      out.merger.bias = out.bias;
+      break;
   }
   out.set_widths(input_width, output_width, aux_width);
   return out;
@@ -218,6 +254,9 @@ Json ConnectorConfig::to_json() const {
       json["layer_norm_eps"] = layer_norm_eps;
       json["position_table"] = position_table;
       json["num_patches"] = num_patches;
+      break;
+    case Type::kPatchMerger:
+      write_merger(merger, json);
       break;
   }
   return json;

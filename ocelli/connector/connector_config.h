@@ -8,6 +8,7 @@
 #include "ocelli/connector/qformer_config.h"
 #include "ocelli/image/image.h"
 #include "ocelli/nn/activation.h"
+#include "ocelli/nn/norm.h"
 
 namespace ocelli::connector {
 
@@ -68,6 +69,19 @@ struct AveragePoolConfig {
   int64_t num_layers = 2;      ///< projections, 1 or 2, GELU between
 };
 
+/// `patch_merger`.
+struct PatchMergerConfig {
+  int64_t input_width = 0;   ///< of the tower's features
+  int64_t output_width = 0;  ///< of the decoder
+  int64_t scale = 2;         ///< r x r patches become one token
+  /// Of each patch before it is folded: layer norm in Qwen2-VL, RMS norm in Qwen2.5-VL, none in Idefics3.
+  std::optional<nn::NormKind> norm = nn::NormKind::kLayer;
+  double layer_norm_eps = 1e-6;
+  int64_t num_layers = 2;  ///< projections, 1 or 2
+  nn::Activation activation = nn::Activation::kGelu;
+  bool bias = true;
+};
+
 /// `token_packer`.
 struct TokenPackerConfig {
   int64_t input_width = 0;   ///< of the tower's features: `num_levels` levels side by side
@@ -120,6 +134,7 @@ struct ConnectorConfig {
     kPatchMining,
     kHybrid,
     kGlu,
+    kPatchMerger,
   } type = Type::kMlp;
   int64_t input_width = 0;   ///< of the tower's features
   int64_t aux_width = 0;     ///< of a second tower's, 0 without
@@ -140,6 +155,7 @@ struct ConnectorConfig {
   LdpConfig ldp;
   AveragePoolConfig pool;
   TokenPackerConfig packer;
+  PatchMergerConfig merger;
   PatchMiningConfig mining;
   HybridProjectorConfig hybrid;
 

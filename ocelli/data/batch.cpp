@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 
 #include "ocelli/base/error.h"
@@ -37,6 +38,15 @@ Batch make_batch(std::span<const std::shared_ptr<const EncodedSample>> samples, 
         require(i > 0, "sample {}: its first token is trained on, but no row predicts it", sample->id);
         output_rows.push_back(begin + i - 1);
         labels.push_back(text.ids[static_cast<size_t>(i)]);
+      }
+      if (processor.bidirectional_prompt()) {
+        require(prefix == 0, "sample {}: the model's prompts see themselves both ways, so questions can't share a picture's rows",
+                sample->id);
+        const int64_t asked = std::find(text.trained.begin(), text.trained.end(), true) - text.trained.begin();
+        batch.inputs.layout.add({begin, begin + asked, begin, begin + asked, false, 0});
+        batch.inputs.layout.add({begin + asked, begin + length, begin, begin + length, true, 0});
+        ++batch.samples;
+        continue;
       }
       if (prefix > 0) batch.inputs.layout.add({begin, begin + length, start, start + prefix, false, 0});
       batch.inputs.layout.add({begin, begin + length, begin, begin + length, true, 0});

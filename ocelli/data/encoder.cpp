@@ -107,17 +107,20 @@ EncodedSample SampleEncoder::encode(const Sample& sample) const {
   EncodedSample out;
   out.id = sample.id;
   for (const auto& path : sample.pictures) {
-    out.pictures.push_back(processor_->images().process(image::load(path, processor_->images().decode)));
+    const model::ImageProcessor& images = processor_->images().of_prompt(sample.pictures.size());
+    out.pictures.push_back(images.process(image::load(path, images.decode)));
   }
   std::vector<int64_t> counts;
+  std::vector<image::Tiling> tilings;
   int64_t visual = 0;
   for (const model::PixelTiles& picture : out.pictures) {
     counts.push_back(num_tokens_(picture.tiling));
+    tilings.push_back(picture.tiling);
     visual += counts.back();
   }
   // Expands placeholders and keeps the marks of trained ids beside them: visual rows are never trained on.
   const auto expanded = [&](const EncodedText& text) {
-    model::PlacedIds placed = processor_->place(text.ids, counts);
+    model::PlacedIds placed = processor_->place(text.ids, counts, {}, tilings);
     EncodedText wide;
     wide.trained.reserve(placed.ids.size());
     for (size_t i = 0; i < placed.ids.size(); ++i) {

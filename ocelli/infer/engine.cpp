@@ -14,13 +14,14 @@ namespace ocelli::infer {
 struct Engine::Rows {
   explicit Rows(nn::KvCache& of) : cache(of) {}
 
-  /// Appends rows to a sequence; they go on behind what it holds. Only the last one's logits are wanted, when `wants_logits`.
+  /// Appends rows to a sequence; they go on behind what it holds and see it, and each other before
+  /// them or, not `causal`, both ways. Only the last one's logits are wanted, when `wants_logits`.
   void add(int64_t sequence, std::span<const int64_t> new_ids, std::span<const std::array<int64_t, 3>> new_positions,
-           bool wants_logits) {
+           bool wants_logits, bool causal = true) {
     const int64_t begin = static_cast<int64_t>(ids.size());
     const int64_t count = static_cast<int64_t>(new_ids.size());
     cache.reserve(sequence, count);
-    cache.add_spans(sequence, begin, begin + count, layout);
+    cache.add_spans(sequence, begin, begin + count, layout, causal);
     writes.push_back({sequence, begin, begin + count});
     positions.insert(positions.end(), new_positions.begin(), new_positions.end());
     ids.insert(ids.end(), new_ids.begin(), new_ids.end());
@@ -120,7 +121,7 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
 
   // A memory belongs to its whole prompt, visual tokens that follow a question to that question.
   const std::vector<int64_t> instruction(instruction_ids.begin(), instruction_ids.end());
-  if (model_->encodes() || instruction != cached_instruction_) {
+  if (model_->encodes() || processor_->bidirectional_prompt() || instruction != cached_instruction_) {
     cached_ids_.clear();
     cached_pixels_.clear();
   }
@@ -166,7 +167,8 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
     prompt.add(sequence_, {&start, 1}, places.rows, true);
   } else {
     prompt.seen = std::move(seen);
-    prompt.add(sequence_, std::span(ids).subspan(common), std::span(places.rows).subspan(common), true);
+    prompt.add(sequence_, std::span(ids).subspan(common), std::span(places.rows).subspan(common), true,
+               !processor_->bidirectional_prompt());
   }
   at::Tensor logits = run(prompt);
   cached_ids_ = ids;
@@ -215,7 +217,8 @@ std::vector<std::vector<Generation>> Engine::answer_one_by_one(std::span<const Q
 std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGroup> groups, int64_t max_tokens) {
   const at::InferenceMode inference;
   if (groups.empty()) return {};
-  if (model_->encodes() || processor_->reads_instruction()) return answer_one_by_one(groups, max_tokens);
+  if (model_->encodes() || processor_->reads_instruction() || processor_->bidirectional_prompt())
+    return answer_one_by_one(groups, max_tokens);
   int64_t rows = 0;
   for (const QuestionGroup& group : groups) {
     const auto in_blocks = [&](size_t count) {

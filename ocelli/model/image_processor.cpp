@@ -6,6 +6,7 @@
 
 #include "ocelli/image/tile_views.h"
 #include "ocelli/model/preprocessor_keys.h"
+#include "ocelli/model/tiled_processors.h"
 
 namespace ocelli::model {
 namespace {
@@ -46,6 +47,7 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   ImageProcessor out;
   const std::string type = config.string("image_processor_type", "CLIPImageProcessor");
   if (is_deepseek_processor(type)) return read_deepseek_processor(config);
+  if (std::optional<ImageProcessor> tiled = read_tiled_processor(config)) return *std::move(tiled);
   const bool ours = type == "OcelliImageProcessor";
   const bool next = type.starts_with("LlavaNextImageProcessor");
   const bool clip = next || type.starts_with("CLIPImageProcessor") || type.starts_with("LlavaImageProcessor") ||
@@ -55,7 +57,8 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   const bool vit = type.starts_with("ViTImageProcessor");
   require(ours || clip || siglip || blip || vit,
           "{}.image_processor_type is \"{}\"; known are CLIPImageProcessor, LlavaImageProcessor, LlavaNextImageProcessor, "
-          "SiglipImageProcessor, BlipImageProcessor, ViTImageProcessor, OcelliImageProcessor",
+          "LlavaOnevisionImageProcessor, SiglipImageProcessor, BlipImageProcessor, ViTImageProcessor, Qwen2VLImageProcessor, "
+          "Idefics3ImageProcessor, SmolVLMImageProcessor, OcelliImageProcessor",
           config.path(), type);
   for (const char* key : {"do_resize", "do_rescale", "do_normalize"}) {
     require(config.boolean(key, true), "{}.{} is false; a tower needs pictures of one size and range", config.path(), key);
@@ -110,6 +113,7 @@ Json ImageProcessor::to_json() const {
   json["resample"] = pillow_number(filter);
   const bool published = !decode.apply_orientation;
   if (published && shape == Shape::kLongestPad) return write_deepseek_processor(*this);
+  if (std::optional<Json> tiled; published && (tiled = write_tiled_processor(*this))) return *std::move(tiled);
   if (published && cut == Cut::kAnyRes) {
     json["image_processor_type"] = "LlavaNextImageProcessor";
     json["size"] = {{"shortest_edge", size}};

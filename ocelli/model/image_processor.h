@@ -37,6 +37,7 @@ struct ImageProcessor {
   image::UhdOptions uhd;            ///< MiniCPM-V 2
   image::Idefics3Options idefics3;  ///< Idefics3, SmolVLM
   image::SmartResizeOptions smart;  ///< Qwen2-VL: one view of the picture's own aspect
+  int64_t smart_patch = 14;         ///< pixels of a patch, of which smart.factor / smart_patch a side become one token
   int64_t size = 224;               ///< shortest edge
   int64_t height = 224;             ///< of what the tower sees
   int64_t width = 224;
@@ -51,7 +52,12 @@ struct ImageProcessor {
   image::LongestSide longest_side = image::LongestSide::kTruncate;
   image::DecodeOptions decode;
   std::shared_ptr<const ImageProcessor> aux;  ///< a second tower's table; null without
-  std::optional<SecondView> second;           ///< or both towers' pixels are made of one; with Cut::kNone
+  /// How each picture is prepared when a prompt has more than one (LLaVA-OneVision); null: the same way.
+  std::shared_ptr<const ImageProcessor> several;
+  std::optional<SecondView> second;  ///< or both towers' pixels are made of one; with Cut::kNone
+
+  /// The table for each of that many pictures of one prompt.
+  const ImageProcessor& of_prompt(size_t pictures) const { return pictures > 1 && several ? *several : *this; }
 
   static ImageProcessor from_json(const JsonView& config);
   Json to_json() const;

@@ -174,6 +174,7 @@ Ledger Model::cost(Workload work) const {
       ledger.add("aux_tower", aux_tower_->cost(aux));
       work.memory_rows = memory_rows() * static_cast<int64_t>(aux.tiles.size());
     }
+    connector.parameters += nn::count_parameters(*arrange_);
     ledger.add("connector", connector);
   }
   if (encodes()) {

@@ -28,7 +28,7 @@ bool is_llava(const ModelConfig& config) {
   return tower.model_type() != "ocelli_vision" && same_rows && config.connector->type == connector::ConnectorConfig::Type::kMlp &&
          config.connector->hidden_width == 0 && config.arrange.kind == connector::ArrangeConfig::Kind::kConcat &&
          config.placeholder.kind == PlaceholderRule::Kind::kToken && config.placeholder.token_id >= 0 &&
-         config.positions == PositionRule::kRising && config.visual_scale == 1;
+         config.positions == PositionRule::kRising && config.visual_scale == 1 && !config.bidirectional_prompt;
 }
 
 }  // namespace

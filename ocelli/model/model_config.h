@@ -29,6 +29,8 @@ struct ModelConfig {
   double adapter_scale = 0;  ///< lora_alpha / r of published adapters, which are merged into the weights on loading; 0: none
   PlaceholderRule placeholder;
   PositionRule positions = PositionRule::kRising;
+  /// Rows of a prompt see each other both ways; those of the answer what stands before them (PaliGemma).
+  bool bidirectional_prompt = false;
   double visual_scale = 1;               ///< visual tokens times this when they are put in
   std::optional<ImageProcessor> images;  ///< preprocessing the family fixes; a folder's own preprocessor_config.json goes first
   std::string chat_template;             ///< the family's, for folders that hold none

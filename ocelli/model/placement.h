@@ -24,7 +24,8 @@ struct PlaceholderRule {
   /// What marks a picture in text when token_id lies outside the vocabulary; empty: "<image>".
   std::string marker;
   int64_t slice_begin_id = -1, slice_end_id = -1;  ///< kSpan: around the spans of a picture's slices (MiniCPM-V 2); -1: none
-  int64_t newline_id = 5;  ///< between rows of slices, in a folder without tokenizer
+  int64_t newline_id = 5;                          ///< between rows of slices, in a folder without tokenizer
+  bool tile_markers = false;                       ///< kToken: a placeholder is spelled out as tile_markers.h says
   bool bos_twice = false;  ///< a prompt that spells out its BOS token gets the tokenizer's as well (MiniGPT-v2)
 };
 

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 
 #include "ocelli/base/file.h"
 #include "ocelli/base/log.h"
+#include "ocelli/model/hf/family.h"
+#include "ocelli/model/tile_markers.h"
 #include "ocelli/model/visual_ids.h"
 #include "ocelli/nn/tensor_io.h"
 
@@ -124,11 +127,12 @@ std::shared_ptr<const Processor> Processor::load(const fs::path& folder, const M
   parts.placeholder = config.placeholder;
   parts.positions = config.positions;
   parts.visual_expert = config.decoder.visual_expert;
+  parts.bidirectional_prompt = config.bidirectional_prompt;
   parts.processor_config = published_processor_config(config);
   if (!config.vision) return std::make_shared<const Processor>(std::move(parts));
 
   parts.images = load_images(folder, config.images);
-  const bool one_size = config.vision->position_resize == vision::PositionResize::kNone;
+  const bool one_size = !config.vision->any_size();
   const image::Size view =
       parts.images.second ? second_view_tiling(parts.images).view_size(0) : image::Size{parts.images.height, parts.images.width};
   require(!one_size || view == image::Size{config.vision->image_size, config.vision->image_size},
@@ -187,12 +191,18 @@ std::string Processor::decode(const std::vector<int64_t>& ids) const {
 }
 
 std::vector<int64_t> Processor::expand(std::span<const int64_t> ids, std::span<const int64_t> counts,
-                                       std::span<const int64_t> token_types) const {
-  return place(ids, counts, token_types).ids;
+                                       std::span<const int64_t> token_types, std::span<const image::Tiling> tilings) const {
+  return place(ids, counts, token_types, tilings).ids;
 }
 
-PlacedIds Processor::place(std::span<const int64_t> ids, std::span<const int64_t> counts,
-                           std::span<const int64_t> token_types) const {
+PlacedIds Processor::place(std::span<const int64_t> ids, std::span<const int64_t> counts, std::span<const int64_t> token_types,
+                           std::span<const image::Tiling> tilings) const {
+  const PlaceholderRule& rule = parts_.placeholder;
+  // Ids that are spelled out already have a placeholder for each visual token.
+  const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  if (rule.tile_markers && std::count(ids.begin(), ids.end(), rule.token_id) != total) {
+    return TileMarkers(tokenizer()).place(ids, rule.token_id, counts, tilings);
+  }
   return place_visual_tokens(parts_.placeholder, ids, counts, token_types, parts_.image_token);
 }
 
@@ -232,7 +242,7 @@ ModelInputs Processor::make_inputs(std::span<const int64_t> ids, const std::vect
   const int64_t length = static_cast<int64_t>(ids.size());
   set_rows(inputs, ids, parts_.visual_expert);
   inputs.positions = position_tensor(parts_.positions, positions_of(parts_.positions, ids, grids, 0).rows);
-  inputs.layout = nn::AttentionLayout::uniform(1, length, true);
+  inputs.layout = nn::AttentionLayout::uniform(1, length, !parts_.bidirectional_prompt);
   std::vector<const PixelTiles*> tiles;
   for (const PixelTiles& picture : pictures) {
     tiles.push_back(&picture);
@@ -272,6 +282,7 @@ void Processor::save(const fs::path& folder) const {
 
 Json published_processor_config(const ModelConfig& config) {
   const std::string family = config.written_family();
+  if (const hf::Family* own = hf::find_family(family); own != nullptr && own->processor != nullptr) return own->processor(config);
   if (config.vision && family.starts_with("deepseek_vl")) {
     const int64_t side = config.vision->image_size / config.vision->patch_size;
     return {{"processor_class", config.aux_vision ? "DeepseekVLHybridProcessor" : "DeepseekVLProcessor"},

@@ -36,6 +36,7 @@ class Processor {
     PlaceholderRule placeholder;
     PositionRule positions = PositionRule::kRising;
     bool visual_expert = false;
+    bool bidirectional_prompt = false;
   };
   explicit Processor(Parts parts);
   /// Tokenizer, template and special tokens of a folder, without pictures; `tokenizer` is null when there is none.
@@ -53,6 +54,8 @@ class Processor {
   int64_t image_token_id() const { return parts_.placeholder.token_id; }
   PositionRule positions() const { return parts_.positions; }
   bool visual_expert() const { return parts_.visual_expert; }
+  /// See ModelConfig.
+  bool bidirectional_prompt() const { return parts_.bidirectional_prompt; }
   /// Whether the connector reads the question (InstructBLIP).
   bool reads_instruction() const { return parts_.reads_instruction; }
   /// The question as the connector takes it; empty when it reads none. Throws Error when the folder has no tokenizer for it.
@@ -72,11 +75,13 @@ class Processor {
   std::string decode(const std::vector<int64_t>& ids) const;
 
   /// The ids with a marked row (visual_ids.h) for each of picture i's `counts[i]` visual tokens, by the model's rule of
-  /// placeholders. Throws Error when places and pictures differ, naming both numbers. `token_types`: see place_visual_tokens().
+  /// placeholders. Throws Error when places and pictures differ, naming both numbers. `token_types`: see place_visual_tokens();
+  /// `tilings`: how each picture is cut, for a rule with tile_markers.
   std::vector<int64_t> expand(std::span<const int64_t> ids, std::span<const int64_t> counts,
-                              std::span<const int64_t> token_types = {}) const;
+                              std::span<const int64_t> token_types = {}, std::span<const image::Tiling> tilings = {}) const;
   /// expand(), with the id each row comes from.
-  PlacedIds place(std::span<const int64_t> ids, std::span<const int64_t> counts, std::span<const int64_t> token_types = {}) const;
+  PlacedIds place(std::span<const int64_t> ids, std::span<const int64_t> counts, std::span<const int64_t> token_types = {},
+                  std::span<const image::Tiling> tilings = {}) const;
 
   /// One sequence as model inputs: `ids` already expanded, causal, positions from 0. `grids`: see positions_of().
   ModelInputs make_inputs(std::span<const int64_t> ids, const std::vector<PixelTiles>& pictures,

@@ -137,6 +137,16 @@ TEST(Rope, RotatesPairsByPositionTimesFrequency) {
   EXPECT_TRUE(at::equal(apply_rope(x, rope_table(at::zeros({7}, at::kLong), {.rotary_width = width}, 0, at::kDouble)), x));
 }
 
+TEST(Rope, ThreeEqualRowsOfPositionsTurnAsOne) {
+  const int64_t width = 12;
+  const at::Tensor positions = at::arange(5, at::kLong) * 3;
+  const at::Tensor x = normal({5, 2, width}, at::kFloat, 3);
+  RopeConfig mrope{.rotary_width = width};
+  mrope.mrope_section = {1, 3, 2};
+  const at::Tensor one = apply_rope(x, rope_table(positions, {.rotary_width = width}, 0, at::kFloat));
+  EXPECT_TRUE(at::equal(apply_rope(x, rope_table(positions.expand({3, 5}), mrope, 0, at::kFloat)), one));
+}
+
 TEST(LinearCrossEntropy, EqualsLogSoftmaxOfTheLogits) {
   struct Shape {
     int64_t rows, width, vocabulary;

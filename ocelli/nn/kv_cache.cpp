@@ -148,7 +148,7 @@ at::Tensor KvCache::values(int64_t layer) const {
   return values_[static_cast<size_t>(layer)];
 }
 
-void KvCache::add_spans(int64_t sequence, int64_t query_begin, int64_t query_end, AttentionLayout& layout) const {
+void KvCache::add_spans(int64_t sequence, int64_t query_begin, int64_t query_end, AttentionLayout& layout, bool causal) const {
   const Sequence& entry = at(sequence);
   const int64_t rows = query_end - query_begin;
   const int64_t total = *std::max_element(entry.lengths.begin(), entry.lengths.end()) + rows;
@@ -168,16 +168,17 @@ void KvCache::add_spans(int64_t sequence, int64_t query_begin, int64_t query_end
       runs.push_back({position, row, count});
     }
   }
-  // New rows that lie in one run are one group of queries: it sees earlier runs whole and its own causally.
+  // New rows that lie in one run are one group of queries: it sees earlier runs whole and its own causally,
+  // or all of them whole.
   for (size_t i = 0; i < runs.size(); ++i) {
     const int64_t first = std::max(before, runs[i].position);
     const int64_t last = runs[i].position + runs[i].count;
     if (first >= last) continue;
     const int64_t query = query_begin + first - before;
-    for (size_t earlier = 0; earlier < i; ++earlier) {
+    for (size_t earlier = 0; earlier < (causal ? i : runs.size()); ++earlier) {
       layout.add({query, query + last - first, runs[earlier].pool_row, runs[earlier].pool_row + runs[earlier].count, false, 0});
     }
-    layout.add({query, query + last - first, runs[i].pool_row, runs[i].pool_row + runs[i].count, true, 0});
+    if (causal) layout.add({query, query + last - first, runs[i].pool_row, runs[i].pool_row + runs[i].count, true, 0});
   }
 }
 

@@ -56,8 +56,8 @@ class KvCache {
   at::Tensor values(int64_t layer) const;
 
   /// Adds the spans by which query rows [query_begin, query_end), which are about to be appended to the sequence, see all rows
-  /// before them and, causally, each other. Call after reserve() and before append().
-  void add_spans(int64_t sequence, int64_t query_begin, int64_t query_end, AttentionLayout& layout) const;
+  /// before them and, causally or both ways, each other. Call after reserve() and before append().
+  void add_spans(int64_t sequence, int64_t query_begin, int64_t query_end, AttentionLayout& layout, bool causal = true) const;
 
   /// Keys and values that never grow, of `layer`: the encoder's memory a cross-attention layer reads. [S, K, E].
   void set_memory(int64_t sequence, int64_t layer, at::Tensor key, at::Tensor value);

@@ -110,7 +110,8 @@ RopeTable rope_table(const at::Tensor& positions, const RopeConfig& config, int6
   if (positions.dim() == 2) {
     const at::Tensor rows =
         config.mrope_section.empty() ? at::zeros({config.rotary_width / 2}, at::kLong) : rows_of_frequencies(config);
-    angles = positions.index_select(0, rows.to(positions.device())).t().to(dtype) * frequencies.unsqueeze(0);
+    // Laid out anew: the rotation reads rows, and a product keeps the layout of what is turned around.
+    angles = positions.index_select(0, rows.to(positions.device())).t().contiguous().to(dtype) * frequencies.unsqueeze(0);
   } else {
     angles = positions.to(dtype).unsqueeze(1) * frequencies.unsqueeze(0);
   }

@@ -12,7 +12,8 @@ constexpr int64_t kWidest = 1 << 16;
 
 constexpr std::pair<std::string_view, PositionResize> kResizes[] = {{"none", PositionResize::kNone},
                                                                     {"bicubic", PositionResize::kBicubic},
-                                                                    {"bicubic_antialias", PositionResize::kBicubicAntialias}};
+                                                                    {"bicubic_antialias", PositionResize::kBicubicAntialias},
+                                                                    {"buckets", PositionResize::kBuckets}};
 constexpr std::pair<std::string_view, nn::NormKind> kNorms[] = {
     {"layer_norm", nn::NormKind::kLayer}, {"rms_norm", nn::NormKind::kRms}, {"rms_norm_plus_one", nn::NormKind::kRmsPlusOne}};
 
@@ -133,6 +134,15 @@ VisionConfig VisionConfig::of(const ConvNextConfig& convnext) {
   return out;
 }
 
+VisionConfig VisionConfig::of(const Qwen2VisionConfig& qwen2) {
+  VisionConfig out;
+  out.qwen2 = qwen2;
+  out.patch_size = qwen2.patch_size;
+  out.image_size = qwen2.patch_size * qwen2.spatial_merge_size;  // the smallest there is
+  out.hidden_size = qwen2.hidden_size;
+  return out;
+}
+
 VisionConfig VisionConfig::from_json(const JsonView& config) {
   VisionConfig out;
   const std::string type = config.string("model_type");
@@ -142,6 +152,7 @@ VisionConfig VisionConfig::from_json(const JsonView& config) {
     return out;
   }
   if (const auto published = read_published_tower(config)) return *published;
+  if (type == "qwen2_vl_vision" || type == "qwen2_5_vl_vision") return of(Qwen2VisionConfig::from_json(config));
   const bool clip = type == "clip_vision_model";
   const bool siglip = type == "siglip_vision_model";
   require(clip || siglip || type == "ocelli_vision",
@@ -174,6 +185,7 @@ VisionConfig VisionConfig::from_json(const JsonView& config) {
 std::string_view VisionConfig::model_type() const {
   if (sam) return "sam_vision_model";
   if (convnext) return "convnext_tower";
+  if (qwen2) return qwen2->windowed ? "qwen2_5_vl_vision" : "qwen2_vl_vision";
   const image::Grid native{image_size / patch_size, image_size / patch_size};
   const bool plain = stem_channels.empty() && windows.window == 0 && norm == nn::NormKind::kLayer && query_bias && key_bias &&
                      value_bias && !query_key_norm && !layer_scale && !branch_norm && !gated_mlp && rotary_span == 0 &&
@@ -186,6 +198,7 @@ std::string_view VisionConfig::model_type() const {
 
 Json VisionConfig::to_json() const {
   const std::string_view type = model_type();
+  if (qwen2) return qwen2->to_json(qwen2->hidden_size);
   if (sam || convnext) {
     Json json = sam ? sam->to_json() : convnext->to_json();
     if (input_norm) json.update({{"input_mean", input_norm->mean}, {"input_std", input_norm->std}});

@@ -11,6 +11,7 @@
 #include "ocelli/nn/activation.h"
 #include "ocelli/nn/norm.h"
 #include "ocelli/vision/convnext_config.h"
+#include "ocelli/vision/qwen2_vision_config.h"
 #include "ocelli/vision/sam_config.h"
 
 namespace ocelli::vision {
@@ -20,6 +21,9 @@ enum class PositionResize {
   kNone,              ///< pictures have one size
   kBicubic,           ///< torch's bicubic, a = -0.75, without antialias (LAVIS, Qwen-VL, InternViT)
   kBicubicAntialias,  ///< a = -0.5 with antialias (timm, open_clip)
+  /// Nothing is resized: a patch takes the stored row and column at its share of the picture (NaViT's, in Idefics3). In the
+  /// reference's fp32 this now and then differs by one from the patch's own place also when the grids are equal.
+  kBuckets,
 };
 
 /// (x - mean) / std over pixels in [0, 1].
@@ -86,18 +90,22 @@ struct VisionConfig {
   /// input_norm speak of them: see of().
   std::optional<SamConfig> sam;
   std::optional<ConvNextConfig> convnext;
+  std::optional<Qwen2VisionConfig> qwen2;
 
   static VisionConfig of(const SamConfig& sam);
   static VisionConfig of(const ConvNextConfig& convnext);
+  static VisionConfig of(const Qwen2VisionConfig& qwen2);
 
   /// `config` is a vision_config object with `model_type` clip_vision_model, siglip_vision_model, sam_vision_model,
-  /// convnext_tower, ocelli_vision (every field above under its own name) or one of published_towers.h. Throws Error naming key,
-  /// value and what would be right.
+  /// qwen2_vl_vision, qwen2_5_vl_vision, convnext_tower, ocelli_vision (every field above under its own name) or one of
+  /// published_towers.h. Throws Error naming key, value and what would be right.
   static VisionConfig from_json(const JsonView& config);
   Json to_json() const;
   /// The tower's own, clip_vision_model or siglip_vision_model when transformers' class says all of it, else ocelli_vision.
   std::string_view model_type() const;
 
+  /// Whether views may have any size, not image_size alone.
+  bool any_size() const { return qwen2.has_value() || position_resize != PositionResize::kNone; }
   /// position_grid, or the patches of image_size.
   image::Grid table_grid() const;
   /// Width of what a connector receives.

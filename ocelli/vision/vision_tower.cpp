@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "ocelli/vision/convnext.h"
+#include "ocelli/vision/qwen2_vision.h"
 #include "ocelli/vision/sam_tower.h"
 #include "ocelli/vision/text_monkey_tower.h"
 #include "ocelli/vision/vision_transformer.h"
@@ -13,6 +14,7 @@ std::shared_ptr<VisionTower> make_vision_tower(const VisionConfig& config) {
   if (config.sam) return std::make_shared<SamTower>(*config.sam);
   if (config.convnext) return std::make_shared<ConvNextTower>(*config.convnext);
   if (config.windows.window > 0) return std::make_shared<TextMonkeyTower>(config);
+  if (config.qwen2) return std::make_shared<Qwen2Vision>(*config.qwen2);
   return std::make_shared<VisionTransformer>(config);
 }
 

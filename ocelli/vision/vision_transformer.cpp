@@ -222,10 +222,27 @@ class VisionTransformer::Embeddings final : public nn::Module {
  private:
   int64_t position_rows() const { return config_.table_grid().count() + (config_.class_embedding ? 1 : 0); }
 
+  /// Which of the table's `stored` rows each of `count` patches of a side takes.
+  static at::Tensor buckets(int64_t count, int64_t stored, const at::Device& device) {
+    const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
+    const double step = 1.0 / static_cast<double>(stored);
+    const at::Tensor boundaries = at::arange(step, 1.0, step, options);
+    const at::Tensor share = at::arange(count, options) * (1.0 / at::full({}, count, options));
+    return at::bucketize(at::clamp_max(share, 1.0 - 1e-6), boundaries, false, true);
+  }
+
   /// The table at another grid; the class token's row is never touched.
   at::Tensor positions(image::Grid grid) const {
-    if (config_.position_resize == PositionResize::kNone || grid == config_.table_grid()) return position_;
+    const bool own = grid == config_.table_grid() && config_.position_resize != PositionResize::kBuckets;
+    if (config_.position_resize == PositionResize::kNone || own) return position_;
     const int64_t first = config_.class_embedding ? 1 : 0;
+    if (config_.position_resize == PositionResize::kBuckets) {
+      const image::Grid table = config_.table_grid();
+      const at::Tensor rows = buckets(grid.rows, table.rows, position_.device()).unsqueeze(1) * table.columns +
+                              buckets(grid.columns, table.columns, position_.device()).unsqueeze(0);
+      const at::Tensor taken = position_.slice(0, first).index_select(0, rows.flatten());
+      return first == 0 ? taken : at::cat({position_.slice(0, 0, 1), taken});
+    }
     // Contiguous: torch 2.13's antialiased resize of a channels-last map to a single column is wrong.
     const at::Tensor map = position_.slice(0, first)
                                .view({1, config_.table_grid().rows, config_.table_grid().columns, config_.hidden_size})

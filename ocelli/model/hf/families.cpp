@@ -33,9 +33,18 @@ std::span<const Family> families() {
   // Layouts with a `model_type` of their own go in any order; those that share one with another tell it by further keys and go
   // before it.
   static const std::array list = {
-      blip2(),      blip2_lavis(),          instructblip(), minigpt_v2(),         llava_original(), llava(),
-      llava_next(), deepseek_vl_original(), deepseek_vl(),  deepseek_vl_hybrid(), mini_gemini(),    cogvlm(),
-      minicpm_v(),  text_monkey(),          qwen_vl(),      qwen_text(),          ocelli_family(),  text_only(),
+      blip2(),           blip2_lavis(),
+      instructblip(),    minigpt_v2(),
+      llava_original(),  llava(),
+      llava_next(),      deepseek_vl_original(),
+      deepseek_vl(),     deepseek_vl_hybrid(),
+      mini_gemini(),     cogvlm(),
+      minicpm_v(),       text_monkey(),
+      qwen_vl(),         qwen_text(),
+      llava_onevision(), qwen2_vl(),
+      qwen2_5_vl(),      idefics3(),
+      smolvlm(),         paligemma(),
+      ocelli_family(),   text_only(),
   };
   return list;
 }

@@ -44,6 +44,8 @@ struct Family {
   NameMap (*names)(const ModelConfig& config);
   /// config.json of a model of this family; null: written as `ocelli`.
   Json (*write)(const ModelConfig& config);
+  /// The keys of processor_config.json beside the picture's and the template's, with `processor_class`; null: LlavaProcessor's.
+  Json (*processor)(const ModelConfig& config) = nullptr;
 };
 
 /// The explicit list, in the order in which they are asked.

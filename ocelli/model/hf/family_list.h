@@ -14,6 +14,12 @@ Family cogvlm();                ///< CogVLM and CogAgent as their own code saves
 Family llava_original();        ///< LLaVA 1.0-1.6, MobileVLM and Yi-VL as their own code saves them
 Family llava();                 ///< transformers' LlavaForConditionalGeneration
 Family llava_next();            ///< transformers' LlavaNextForConditionalGeneration
+Family llava_onevision();       ///< transformers' LlavaOnevisionForConditionalGeneration
+Family qwen2_vl();              ///< transformers' Qwen2VLForConditionalGeneration
+Family qwen2_5_vl();            ///< transformers' Qwen2_5_VLForConditionalGeneration
+Family idefics3();              ///< transformers' Idefics3ForConditionalGeneration
+Family smolvlm();               ///< transformers' SmolVLMForConditionalGeneration
+Family paligemma();             ///< transformers' PaliGemmaForConditionalGeneration
 Family deepseek_vl_original();  ///< DeepSeek-VL as its own code saves it
 Family deepseek_vl();           ///< transformers' DeepseekVLForConditionalGeneration
 Family deepseek_vl_hybrid();    ///< transformers' DeepseekVLHybridForConditionalGeneration

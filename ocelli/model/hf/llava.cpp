@@ -11,11 +11,24 @@ bool is_llava_next(const JsonView& config) {
   return config.string("model_type", "") == "llava_next";
 }
 
-/// What LLaVA and LLaVA-NeXT share.
-ModelConfig read_parts(const JsonView& given, const char* name) {
-  // A part without model_type is what it was in the first LLaVA.
+bool is_llava_onevision(const JsonView& config) {
+  return config.string("model_type", "") == "llava_onevision";
+}
+
+/// What a config leaves out of each layout.
+struct Defaults {
+  const char *decoder, *tower;
+  int64_t feature_layer;
+  const char* strategy;
+  int64_t image_token;
+};
+constexpr Defaults kLlava = {"llama", "clip_vision_model", -2, "default", 32000};
+constexpr Defaults kOneVision = {"qwen2", "siglip_vision_model", -1, "full", 151646};
+
+/// What all three share.
+ModelConfig read_parts(const JsonView& given, const char* name, const Defaults& defaults) {
   Json filled = given.value();
-  for (const auto& [key, type] : {std::pair{"text_config", "llama"}, {"vision_config", "clip_vision_model"}}) {
+  for (const auto& [key, type] : {std::pair{"text_config", defaults.decoder}, {"vision_config", defaults.tower}}) {
     if (filled.contains(key) && filled[key].is_object() && !filled[key].contains("model_type")) filled[key]["model_type"] = type;
   }
   const JsonView config(filled, given.path());
@@ -23,11 +36,12 @@ ModelConfig read_parts(const JsonView& given, const char* name) {
   out.family = name;
   const JsonView text = config.object("text_config");
   out.decoder = language::DecoderConfig::from_json(text);
+  out.decoder.head_bias = false;  // the head is the whole model's, which has none
   if (config.boolean("tie_word_embeddings", false)) out.decoder.tie_word_embeddings = true;
   out.vision = vision::VisionConfig::from_json(config.object("vision_config"));
-  out.vision->feature_layers = feature_layers(config, -2);
+  out.vision->feature_layers = feature_layers(config, defaults.feature_layer);
   out.vision->layers_needed();  // throws for a layer the tower hasn't got
-  const std::string strategy = config.string("vision_feature_select_strategy", "default");
+  const std::string strategy = config.string("vision_feature_select_strategy", defaults.strategy);
   require(strategy == "default" || strategy == "full", "{}.vision_feature_select_strategy is \"{}\"; known are default, full",
           config.path(), strategy);
   // transformers drops the first row for "default" whatever it is, so a tower without a class token must be read "full".
@@ -44,7 +58,7 @@ ModelConfig read_parts(const JsonView& given, const char* name) {
   out.connector = connector;
   // Newer configs say image_token_id; without either it is transformers' default.
   const char* token_key = config.has("image_token_index") ? "image_token_index" : "image_token_id";
-  out.placeholder.token_id = config.integer_in(token_key, 0, out.decoder.vocab_size - 1, 32000);
+  out.placeholder.token_id = config.integer_in(token_key, 0, out.decoder.vocab_size - 1, defaults.image_token);
   require(out.placeholder.token_id < out.decoder.vocab_size, "{}.{} {} lies outside the vocabulary of {}", config.path(),
           token_key, out.placeholder.token_id, out.decoder.vocab_size);
   read_special_tokens(config, out);
@@ -52,16 +66,57 @@ ModelConfig read_parts(const JsonView& given, const char* name) {
 }
 
 ModelConfig read_llava(const Source& source) {
-  return read_parts(source.config(), "llava");
+  return read_parts(source.config(), "llava", kLlava);
+}
+
+/// The canvases, which the model's config repeats of the preprocessing table: transformers counts tiles by them.
+void read_canvases(const JsonView& config, ModelConfig& out) {
+  if (!config.has("image_grid_pinpoints")) return;
+  ImageProcessor images;
+  images.cut = ImageProcessor::Cut::kAnyRes;
+  images.shape = ImageProcessor::Shape::kShortestEdge;
+  images.mean = {0.48145466F, 0.4578275F, 0.40821073F};
+  images.std = {0.26862954F, 0.26130258F, 0.27577711F};
+  images.decode = image::DecodeOptions::pillow();
+  images.size = images.height = images.width = images.anyres.tile_side = out.vision->image_size;
+  images.anyres.canvases = canvases_from(config.value()["image_grid_pinpoints"], config.path(), image::PairOrder::kHeightWidth);
+  out.images = images;
 }
 
 ModelConfig read_llava_next(const Source& source) {
-  ModelConfig out = read_parts(source.config(), "llava_next");
-  require(!out.vision->keep_class_token,
+  ModelConfig out = read_parts(source.config(), "llava_next", kLlava);
+  require(!out.vision->class_embedding || !out.vision->keep_class_token,
           "{}.vision_feature_select_strategy is \"full\"; llava_next joins tiles as maps, which a class token has no place in",
           source.config().path());
   out.arrange.kind = connector::ArrangeConfig::Kind::kUnpadNewline;
   out.arrange.unpad = image::Unpad::kRounded;
+  read_canvases(source.config(), out);
+  return out;
+}
+
+ModelConfig read_llava_onevision(const Source& source) {
+  const JsonView& config = source.config();
+  ModelConfig out = read_parts(config, "llava_onevision", kOneVision);
+  require(
+      !out.vision->class_embedding || !out.vision->keep_class_token,
+      "{}.vision_feature_select_strategy is \"full\"; llava_onevision joins tiles as maps, which a class token has no place in",
+      config.path());
+  out.arrange.kind = connector::ArrangeConfig::Kind::kUnpadNewline;
+  out.arrange.unpad = image::Unpad::kRounded;
+  const std::string aspect = config.string("vision_aspect_ratio", "anyres_max_9"), prefix = "anyres_max_";
+  const std::string number = aspect.starts_with(prefix) ? aspect.substr(prefix.size()) : "";
+  require(
+      !number.empty() && number.size() <= 3 && number.find_first_not_of("0123456789") == std::string::npos && number[0] != '0',
+      "{}.vision_aspect_ratio is \"{}\"; expected anyres_max_ and a number of tiles", config.path(), aspect);
+  out.arrange.max_tiles = std::stoll(number);
+  read_canvases(config, out);
+  if (out.images) {
+    ImageProcessor several = *out.images;
+    several.cut = ImageProcessor::Cut::kNone;
+    several.shape = ImageProcessor::Shape::kPad;
+    out.images->shape = ImageProcessor::Shape::kSquash;
+    out.images->several = std::make_shared<const ImageProcessor>(several);
+  }
   return out;
 }
 
@@ -82,7 +137,7 @@ NameMap names(const ModelConfig& config) {
   names.add({"model.vision_tower.**", {"vision_tower.**"}, Transform::kSame, 0, true});
   names.add({"model.multi_modal_projector.**", {"multi_modal_projector.**"}, Transform::kSame, 0, true});
   names.add({"model.image_newline", {"arrange.image_newline"}, Transform::kSame, 0, true});
-  names.add({"model.language_model.**", {"language_model.model.**"}, Transform::kSame, 0, true});
+  names.add(decoder_body_names(config.decoder), "model.language_model.", "language_model.");
   names.add({"vision_model.head.**", {}, Transform::kIgnore});
   names.add({"vision_model.**", {"vision_tower.**"}, Transform::kSame, 0, true});
   for (const char* unused : {"text_model.**", "logit_scale", "logit_bias", "visual_projection.**", "text_projection.**"}) {
@@ -117,11 +172,44 @@ Json write_llava(const ModelConfig& config) {
   return json;
 }
 
+void write_canvases(const ModelConfig& config, Json& json) {
+  if (!config.images) return;
+  json["image_grid_pinpoints"] = Json::array();
+  for (const image::Size& canvas : config.images->anyres.canvases) {
+    json["image_grid_pinpoints"].push_back({canvas.height, canvas.width});
+  }
+}
+
 Json write_llava_next(const ModelConfig& config) {
   Json json = write_parts(config);
   json["model_type"] = "llava_next";
   json["architectures"] = {"LlavaNextForConditionalGeneration"};
+  write_canvases(config, json);
   return json;
+}
+
+Json write_llava_onevision(const ModelConfig& config) {
+  Json json = write_parts(config);
+  json["model_type"] = "llava_onevision";
+  json["architectures"] = {"LlavaOnevisionForConditionalGeneration"};
+  json["vision_aspect_ratio"] = "anyres_max_" + std::to_string(config.arrange.max_tiles);
+  write_canvases(config, json);
+  return json;
+}
+
+Json next_processor(const ModelConfig& config) {
+  return {{"processor_class", "LlavaNextProcessor"},
+          {"patch_size", config.vision->patch_size},
+          {"vision_feature_select_strategy", config.vision->keep_class_token ? "full" : "default"},
+          {"num_additional_image_tokens", config.vision->class_embedding ? 1 : 0}};
+}
+
+Json onevision_processor(const ModelConfig& config) {
+  const int64_t side = config.vision->image_size / config.vision->patch_size;
+  return {{"processor_class", "LlavaOnevisionProcessor"},
+          {"num_image_tokens", side * side},
+          {"vision_feature_select_strategy", config.vision->keep_class_token ? "full" : "default"},
+          {"vision_aspect_ratio", "anyres_max_" + std::to_string(config.arrange.max_tiles)}};
 }
 
 }  // namespace
@@ -130,7 +218,10 @@ Family llava() {
   return {"llava", is_llava, read_llava, names, write_llava};
 }
 Family llava_next() {
-  return {"llava_next", is_llava_next, read_llava_next, names, write_llava_next};
+  return {"llava_next", is_llava_next, read_llava_next, names, write_llava_next, next_processor};
+}
+Family llava_onevision() {
+  return {"llava_onevision", is_llava_onevision, read_llava_onevision, names, write_llava_onevision, onevision_processor};
 }
 
 }  // namespace ocelli::model::hf
