@@ -9,13 +9,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from modern_models import make_idefics3, run_case, run_chat, run_training
 
-# Tiles as large as the tower's own pictures, and of other grids; markers as added tokens, and as plain text; grids of 13 and 26 a side,
-# whose fp32 buckets are not the patches' own places.
+# Tiles as large as the tower's own pictures, and of other grids; markers as added tokens, and as plain text; grids of 25 a side,
+# whose fp32 buckets are not all the patches' own places.
 CONFIGS = {
     "idefics3": dict(kind="idefics3", image=28, patch=7, scale=2, tile=28, longest=84),
     "smolvlm": dict(kind="smolvlm", image=32, patch=4, scale=4, tile=32, longest=96, tied=True, kv=4),
     "other_grid": dict(kind="idefics3", image=30, patch=5, scale=2, tile=40, longest=100, kv=1, markers=False),
-    "thirteen": dict(kind="smolvlm", image=52, patch=4, scale=13, tile=52, longest=104),
+    "twenty_five": dict(kind="smolvlm", image=50, patch=2, scale=5, tile=50, longest=100),
     "twenty_six": dict(kind="idefics3", image=52, patch=2, scale=2, tile=52, longest=52, kv=1),
     "whole": dict(kind="smolvlm", image=28, patch=7, scale=2, tile=28, longest=84, split=False, markers=False),
 }
