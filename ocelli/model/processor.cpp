@@ -9,6 +9,7 @@
 #include "ocelli/base/file.h"
 #include "ocelli/base/log.h"
 #include "ocelli/model/hf/family.h"
+#include "ocelli/model/slice_markers.h"
 #include "ocelli/model/tile_markers.h"
 #include "ocelli/model/visual_ids.h"
 #include "ocelli/nn/tensor_io.h"
@@ -202,6 +203,16 @@ PlacedIds Processor::place(std::span<const int64_t> ids, std::span<const int64_t
   const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
   if (rule.tile_markers && std::count(ids.begin(), ids.end(), rule.token_id) != total) {
     return TileMarkers(tokenizer()).place(ids, rule.token_id, counts, tilings);
+  }
+  if (rule.kind == PlaceholderRule::Kind::kSpan && has_empty_spans(rule, ids, counts.size())) {
+    std::vector<int64_t> newline = {rule.newline_id};
+    if (has_tokenizer() && rule.slice_begin_id >= 0) {
+      // As it is tokenized there: between two special tokens.
+      newline = tokenizer().encode("</image>\n<image>", false);
+      require(newline.size() > 2, "the tokenizer has no tokens <image> and </image>");
+      newline = {newline.begin() + 1, newline.end() - 1};
+    }
+    return fill_empty_spans(rule, ids, counts, tilings, newline);
   }
   return place_visual_tokens(parts_.placeholder, ids, counts, token_types, parts_.image_token);
 }

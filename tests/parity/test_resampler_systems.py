@@ -134,3 +134,15 @@ def test_spans_that_do_not_fit(run_ocelli, goldens, tmp_path, system):
         result = run_ocelli(["logits", source, "--image", tmp_path / "p.png", "--input-ids", tmp_path / "ids.json", "--out",
                              tmp_path / "out.safetensors"], code=1)
         assert "visual tokens" in result.stderr or "never closed" in result.stderr
+
+
+@pytest.mark.parametrize("system", ["minicpm-v-1", "minicpm-v-2"])
+def test_empty_spans_are_spelled_out(run_ocelli, goldens, tmp_path, system):
+    folder = golden(system, goldens).parent
+    given = json.loads((folder / "input_ids.json").read_text())
+    (tmp_path / "ids.json").write_text(json.dumps({"input_ids": given["compact_prompt_ids"]}))
+    images = [part for file in sorted(folder.glob("image_*.png")) for part in ("--image", file)]
+    run_ocelli(["logits", folder / "model", *images, "--input-ids", tmp_path / "ids.json", "--out", tmp_path / "out.safetensors"])
+    out, expected = load_arrays(tmp_path / "out.safetensors"), load_arrays(folder / "expected.safetensors")
+    assert out["input_ids"].tolist() == given["input_ids"]
+    close(out["logits"], torch.from_numpy(expected["logits"]), "logits")
