@@ -33,7 +33,7 @@ PatchMining::PatchMining(const PatchMiningConfig& config) : config_(config) {
 }
 
 at::Tensor PatchMining::mine(const nn::VisualFeatures& features, const nn::VisualFeatures& aux) const {
-  const auto [rows, columns] = features.grid;
+  const int64_t rows = features.grid.rows, columns = features.grid.columns;
   const int64_t scale = config_.mining_scale, grid = config_.image_grid, views = config_.views();
   const int64_t pictures = aux.maps.size(0), width = config_.input_width;
   require(features.maps.size(0) == pictures * views,

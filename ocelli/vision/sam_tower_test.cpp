@@ -67,7 +67,8 @@ TEST(RelativeAttention, AddsBothTermsToEveryScore) {
 
 /// Blocks of whole windows, and blocks of one window's rows, with their gradients.
 TEST(RelativeAttention, IsTheSameInBlocks) {
-  for (const auto& [groups, side] : {std::pair<int64_t, int64_t>{60, 14}, {2, 38}}) {
+  for (const auto& sizes : {std::pair<int64_t, int64_t>{60, 14}, {2, 38}}) {
+    const int64_t groups = sizes.first, side = sizes.second;
     SCOPED_TRACE(fmt::format("{} windows of {}", groups, side));
     const int64_t length = side * side, width = 2;
     const at::Tensor whole = normal({3, groups, length, width}, at::kDouble, 1).requires_grad_(true);
