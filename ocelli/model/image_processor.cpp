@@ -55,10 +55,11 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   const bool siglip = type.starts_with("SiglipImageProcessor");
   const bool blip = type.starts_with("BlipImageProcessor");
   const bool vit = type.starts_with("ViTImageProcessor");
-  require(ours || clip || siglip || blip || vit,
+  const bool got = type.starts_with("GotOcr2ImageProcessor");
+  require(ours || clip || siglip || blip || vit || got,
           "{}.image_processor_type is \"{}\"; known are CLIPImageProcessor, LlavaImageProcessor, LlavaNextImageProcessor, "
           "LlavaOnevisionImageProcessor, SiglipImageProcessor, BlipImageProcessor, ViTImageProcessor, Qwen2VLImageProcessor, "
-          "Idefics3ImageProcessor, SmolVLMImageProcessor, OcelliImageProcessor",
+          "Idefics3ImageProcessor, SmolVLMImageProcessor, GotOcr2ImageProcessor, OcelliImageProcessor",
           config.path(), type);
   for (const char* key : {"do_resize", "do_rescale", "do_normalize"}) {
     require(config.boolean(key, true), "{}.{} is false; a tower needs pictures of one size and range", config.path(), key);
@@ -82,6 +83,16 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   if (blip) {
     out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
     out.std = {0.26862954F, 0.26130258F, 0.27577711F};
+  }
+  if (got) {  // InternVL in transformers
+    if (!config.has("size")) out.size = out.height = out.width = 384;
+    out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
+    out.std = {0.26862954F, 0.26130258F, 0.27577711F};
+    out.internvl.tile = {out.height, out.width};
+    out.internvl.min_tiles = config.integer_in("min_patches", 1, 1024, 1);
+    out.internvl.max_tiles = config.integer_in("max_patches", out.internvl.min_tiles, 1024, 12);
+    out.internvl.thumbnail = config.boolean("use_thumbnail", true);
+    if (config.boolean("crop_to_patches", false)) out.cut = Cut::kInternVl;
   }
   if (next) {
     require(config.has("image_grid_pinpoints") && config.value()["image_grid_pinpoints"].is_array(),
@@ -114,6 +125,15 @@ Json ImageProcessor::to_json() const {
   const bool published = !decode.apply_orientation;
   if (published && shape == Shape::kLongestPad) return write_deepseek_processor(*this);
   if (std::optional<Json> tiled; published && (tiled = write_tiled_processor(*this))) return *std::move(tiled);
+  if (published && cut == Cut::kInternVl) {
+    json["image_processor_type"] = "GotOcr2ImageProcessor";
+    json["size"] = {{"height", height}, {"width", width}};
+    json["crop_to_patches"] = true;
+    json["min_patches"] = internvl.min_tiles;
+    json["max_patches"] = internvl.max_tiles;
+    if (!internvl.thumbnail) json["use_thumbnail"] = false;
+    return json;
+  }
   if (published && cut == Cut::kAnyRes) {
     json["image_processor_type"] = "LlavaNextImageProcessor";
     json["size"] = {{"shortest_edge", size}};

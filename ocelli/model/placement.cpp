@@ -38,8 +38,17 @@ PlacedIds at_tokens(const PlaceholderRule& rule, std::span<const int64_t> ids, s
     const bool placeholder = ids[i] == rule.token_id && places > 0;
     const int64_t times = !placeholder || filled ? 1 : picture < counts.size() ? counts[picture] : 0;
     if (placeholder) ++picture;
+    const bool whole = placeholder && !filled && rule.begin_id >= 0;
+    if (whole && (i == 0 || ids[i - 1] != rule.begin_id)) {
+      out.ids.push_back(rule.begin_id);
+      out.source.push_back(-1);
+    }
     out.ids.insert(out.ids.end(), static_cast<size_t>(times), placeholder ? visual_id(ids[i]) : ids[i]);
     out.source.insert(out.source.end(), static_cast<size_t>(times), static_cast<int64_t>(i));
+    if (whole && (i + 1 == ids.size() || ids[i + 1] != rule.end_id)) {
+      out.ids.push_back(rule.end_id);
+      out.source.push_back(-1);
+    }
   }
   require(filled || picture == counts.size(), "the text has {} {} placeholders, but {} pictures were given", picture, name,
           counts.size());

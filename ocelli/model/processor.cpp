@@ -89,7 +89,7 @@ Processor::Parts Processor::load_text(const fs::path& folder) {
 
 ImageProcessor Processor::load_images(const fs::path& folder, const std::optional<ImageProcessor>& family) {
   // Made of the folder's own table, which can't say it.
-  if (family && (family->second || family->aux)) return *family;
+  if (family && (family->second || family->aux || family->cut == ImageProcessor::Cut::kInternVl)) return *family;
   if (fs::exists(folder / "preprocessor_config.json")) {
     const Json json = read_json(folder / "preprocessor_config.json");
     return ImageProcessor::from_json(JsonView(json, (folder / "preprocessor_config.json").string()));
@@ -298,6 +298,10 @@ Json published_processor_config(const ModelConfig& config) {
     const int64_t side = config.vision->image_size / config.vision->patch_size;
     return {{"processor_class", config.aux_vision ? "DeepseekVLHybridProcessor" : "DeepseekVLProcessor"},
             {"num_image_tokens", side * side}};
+  }
+  if (config.vision && family == "internvl") {
+    const int64_t side = config.vision->image_size / config.vision->patch_size / config.connector->scale;
+    return {{"processor_class", "InternVLProcessor"}, {"image_seq_length", side * side}};
   }
   if (!config.vision || family != "llava") return Json::object();
   return {{"patch_size", config.vision->patch_size},

@@ -39,6 +39,17 @@ TEST(BuiltinTemplates, ALineEndBehindTheMarkIsTheSystemsOwn) {
   EXPECT_EQ(render("cogvlm_chat", messages), "<image><image>Question: Compare with . Answer:");
 }
 
+TEST(BuiltinTemplates, APictureMayBeWrittenInTheModelsOwnTokens) {
+  const auto with = [](std::string_view name, std::string_view picture, const OrderedJson& messages) {
+    return ChatTemplate(builtin_template(name, picture)).render({{"messages", messages}, {"add_generation_prompt", true}});
+  };
+  EXPECT_THAT(with("internlm2-chat", "<img><IMG_CONTEXT></img>", kPicture),
+              HasSubstr("<|im_start|>user\n<img><IMG_CONTEXT></img>\nWhat is it?<|im_end|><|im_start|>assistant\n"));
+  EXPECT_EQ(with("cogvlm_chat", "", kPicture), "Question: What is it? Answer:");
+  EXPECT_EQ(with("cogvlm_chat", "", OrderedJson::parse(R"([{"role": "user", "content": "<image>\nWhat?"}])")),
+            "Question: What? Answer:");
+}
+
 TEST(BuiltinTemplates, EveryOneRendersTurnsAndRefusesOtherRoles) {
   const OrderedJson turns = OrderedJson::parse(
       R"([{"role": "user", "content": "q1"}, {"role": "assistant", "content": "a1"}, {"role": "user", "content": "q2"}])");

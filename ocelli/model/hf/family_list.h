@@ -11,6 +11,8 @@ Family blip2_lavis();           ///< BLIP-2, InstructBLIP and VPGTrans' VL-Vicun
 Family instructblip();          ///< transformers' InstructBlipForConditionalGeneration
 Family minigpt_v2();            ///< MiniGPT-v2: a Llama folder's config with a section of its own
 Family cogvlm();                ///< CogVLM and CogAgent as their own code saves them
+Family internvl_original();     ///< InternVL 1.5, Mini-InternVL as their own code saves them
+Family internvl();              ///< transformers' InternVLForConditionalGeneration
 Family llava_original();        ///< LLaVA 1.0-1.6, MobileVLM and Yi-VL as their own code saves them
 Family llava();                 ///< transformers' LlavaForConditionalGeneration
 Family llava_next();            ///< transformers' LlavaNextForConditionalGeneration
