@@ -88,6 +88,19 @@ function(ocelli_room name)
   endif()
 endfunction()
 
+# `x_bench.cpp` of a room is a program `x_bench`, built when asked for by name.
+function(ocelli_bench room)
+  file(GLOB benches CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/ocelli/${room}/*_bench.cpp)
+  foreach(source IN LISTS benches)
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} EXCLUDE_FROM_ALL ${source})
+    ocelli_flags(${name})
+    target_link_libraries(${name} PRIVATE ocelli_${room})
+    ocelli_torch(${name})
+    target_precompile_headers(${name} REUSE_FROM ocelli_nn)
+  endforeach()
+endfunction()
+
 # The room that holds main(): one program `ocelli` under build/<preset>/bin.
 function(ocelli_program name)
   cmake_parse_arguments(ROOM "TORCH" "FLOOR" "ROOMS;LIBRARIES" ${ARGN})

@@ -68,21 +68,24 @@ int one_answer(const ChatOptions& options, const LoadedModel& loaded, double loa
       [&](int64_t id) {
         if (!options.json) printer.add(id);
       },
-      prompt.instruction_ids);
+      options.prompt.boxes(pictures), prompt.instruction_ids);
   if (!options.json) {
     printer.finish();
     print_timings(answer);
     return 0;
   }
-  print_json({{"text", loaded.processor->decode(answer.ids)},
-              {"tokens", answer.ids},
-              {"usage", {{"prompt", answer.prompt_tokens}, {"image", answer.image_tokens}, {"completion", answer.ids.size()}}},
-              {"timings",
-               {{"load_ms", load_ms},
-                {"preprocess_ms", preprocess_ms},
-                {"encode_ms", answer.timings.encode},
-                {"prefill_ms", answer.timings.prefill},
-                {"decode_ms", answer.timings.decode}}}});
+  OrderedJson out = {
+      {"text", loaded.processor->has_tokenizer() ? OrderedJson(loaded.processor->decode(answer.ids)) : OrderedJson(nullptr)},
+      {"tokens", answer.ids},
+      {"usage", {{"prompt", answer.prompt_tokens}, {"image", answer.image_tokens}, {"completion", answer.ids.size()}}},
+      {"timings",
+       {{"load_ms", load_ms},
+        {"preprocess_ms", preprocess_ms},
+        {"encode_ms", answer.timings.encode},
+        {"prefill_ms", answer.timings.prefill},
+        {"decode_ms", answer.timings.decode}}}};
+  if (!answer.boxes.empty()) out["boxes"] = answer.boxes;  // in [0, 1] of the padded square
+  print_json(out);
   return 0;
 }
 
@@ -117,12 +120,12 @@ int conversation(const ChatOptions& options, const LoadedModel& loaded) {
       OrderedJson asked = messages;
       asked.push_back(user_message(line, waiting.size()));
       const std::vector<int64_t> counts = visual_counts(*loaded.model, seen);
-      const std::vector<int64_t> ids =
-          loaded.processor->expand(loaded.processor->encode(loaded.processor->render(asked, true)), counts, {}, tilings_of(seen));
+      const std::vector<int64_t> ids = loaded.processor->expand(
+          loaded.processor->encode(loaded.processor->render(asked, true)), counts, {}, tilings_of(seen));
       Printer printer(*loaded.processor);
       const std::vector<int64_t> instruction = seen.empty() ? std::vector<int64_t>() : loaded.processor->instruction_ids(line);
       const infer::Generation answer = engine.generate(
-          ids, seen, options.sampling, [&](int64_t id) { printer.add(id); }, instruction);
+          ids, seen, options.sampling, [&](int64_t id) { printer.add(id); }, {}, instruction);
       printer.finish();
       asked.push_back({{"role", "assistant"}, {"content", loaded.processor->decode(answer.ids)}});
       messages = std::move(asked);

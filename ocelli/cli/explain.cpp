@@ -1,6 +1,5 @@
 #include <ATen/Parallel.h>
 
-#include <charconv>
 #include <cstdio>
 #include <map>
 #include <optional>
@@ -9,6 +8,7 @@
 #include "ocelli/base/cpu.h"
 #include "ocelli/base/error.h"
 #include "ocelli/cli/common.h"
+#include "ocelli/cli/picture_size.h"
 #include "ocelli/cli/verbs.h"
 #include "ocelli/model/load.h"
 #include "ocelli/report/format.h"
@@ -27,22 +27,6 @@ struct ExplainOptions {
   bool json = false;
   RunOptions run;
 };
-
-/// `640x480` as width and height.
-std::pair<int64_t, int64_t> size_of_picture(const std::string& text) {
-  int64_t width = 0, height = 0;
-  const size_t cross = text.find_first_of("xX");
-  const auto whole = [](std::string_view digits, int64_t& into) {
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), into);
-    return error == std::errc() && end == digits.data() + digits.size();
-  };
-  const bool read = cross != std::string::npos && whole(std::string_view(text).substr(0, cross), width) &&
-                    whole(std::string_view(text).substr(cross + 1), height);
-  if (!read || width < 1 || height < 1 || width > (1 << 20) || height > (1 << 20)) {
-    throw UsageError(fmt::format("--image {}: expected WIDTHxHEIGHT, such as 640x480", text));
-  }
-  return {width, height};
-}
 
 /// What is explained, from configurations alone: no weight is read, no data opened.
 struct Explained {
@@ -102,13 +86,14 @@ int explain(const ExplainOptions& options) {
   report::Table tokens({"picture", "tiles", "visual tokens", "why"});
   for (const std::string& text : options.images) {
     if (!model->has_pictures()) throw UsageError("--image: this model sees no pictures");
-    const auto [width, height] = size_of_picture(text);
+    const auto [width, height] = size_of_picture("--image", text);
     const image::Tiling tiling = target.images->of_prompt(options.images.size()).tiling(width, height);
     const int64_t count = model->num_tokens(tiling);
-    const std::string why =
-        fmt::format("{} tile{} of {} x {} pixels, {} tokens each", tiling.count(), tiling.count() == 1 ? "" : "s",
-                    tiling.tile_width, tiling.tile_height, count / tiling.count());
-    for (int64_t i = 0; i < tiling.count(); ++i) work.tiles.emplace_back(tiling.tile_height, tiling.tile_width);
+    const std::string why = model->reason(tiling);
+    for (int64_t i = 0; i < tiling.count(); ++i) {
+      const image::Size view = tiling.view_size(i);
+      work.tiles.emplace_back(view.height, view.width);
+    }
     ++work.pictures;
     work.visual_tokens += count;
     pictures.push_back({{"width", width}, {"height", height}, {"tiles", tiling.count()}, {"tokens", count}, {"why", why}});

@@ -26,6 +26,8 @@ struct PromptOptions {
   /// The prompt for these pictures. Throws Error when placeholders and pictures differ in number, an id lies outside the
   /// vocabulary, or ids are given that the model has no use for.
   Prompt read(const LoadedModel& loaded, const std::vector<model::PixelTiles>& pictures) const;
+  /// `boxes` of the ids' file, pixels of the one picture, as [B, 4] in [0, 1] of its padded square; undefined without.
+  at::Tensor boxes(const std::vector<model::PixelTiles>& pictures) const;
 };
 
 }  // namespace ocelli::cli

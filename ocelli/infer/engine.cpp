@@ -33,7 +33,10 @@ struct Engine::Rows {
   std::vector<std::array<int64_t, 3>> positions;
   std::vector<language::CacheRows> writes;
   nn::AttentionLayout layout;
-  model::Seen seen;         ///< tokens for the visual rows among `ids`, in order, and the memory of a single sequence
+  model::Seen seen;  ///< tokens for the visual rows among `ids`, in order, and the memory of a single sequence
+  at::Tensor boxes;  ///< [B, 4] of `box_rows`; undefined for none
+  std::vector<int64_t> box_rows;
+  at::Tensor embeds;        ///< [T, D] in place of the ids' own; undefined: theirs
   int64_t rope_length = 0;  ///< see DecoderInputs
 };
 
@@ -81,7 +84,7 @@ model::Positions Engine::positions(std::span<const int64_t> ids, std::span<const
   return model::positions_of(processor_->positions(), ids, model_->token_grids(pictures), start);
 }
 
-at::Tensor Engine::run(const Rows& rows) {
+Engine::Step Engine::run(const Rows& rows) {
   model::ModelInputs inputs;
   model::set_rows(inputs, rows.ids, processor_->visual_expert());
   inputs.positions = model::position_tensor(processor_->positions(), rows.positions);
@@ -90,18 +93,23 @@ at::Tensor Engine::run(const Rows& rows) {
   if (rows.seen.memory.defined()) {
     inputs.memory_layout.add({0, static_cast<int64_t>(rows.ids.size()), 0, rows.seen.memory.size(0), false, 0});
   }
+  if (!rows.box_rows.empty()) {
+    inputs.boxes = rows.boxes;
+    inputs.box_rows = nn::index_tensor(rows.box_rows);
+  }
   language::DecoderInputs decoder = model_->decoder_inputs(inputs, rows.seen);
+  if (rows.embeds.defined()) decoder.embeds = rows.embeds;
   decoder.cache = &rows.cache;
   decoder.cache_rows = rows.writes;
   decoder.rope_length = rows.rope_length;
   nn::RunContext context;
   const at::Tensor hidden = model_->decode(decoder, context);
-  return hidden.size(0) == 0 ? hidden : model_->head(hidden).to(at::kFloat).contiguous();
+  return {hidden, hidden.size(0) == 0 ? hidden : model_->head(hidden).to(at::kFloat).contiguous()};
 }
 
 Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<model::PixelTiles>& pictures,
                             const SamplingOptions& sampling, const std::function<void(int64_t)>& on_token,
-                            std::span<const int64_t> instruction_ids) {
+                            const at::Tensor& boxes, std::span<const int64_t> instruction_ids) {
   const at::InferenceMode inference;
   require(!ids.empty(), "the prompt is empty");
   require(static_cast<int64_t>(ids.size()) < options_.context, "the prompt has {} tokens, the context holds {}; raise it with -c",
@@ -112,7 +120,8 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
   out.image_tokens = std::count_if(ids.begin(), ids.end(), model::is_visual);
   model::Positions places = positions(ids, pictures, 0);
   // The first Qwen fixes its rotary base by the prompt.
-  const bool by_prompt = model_->config().decoder.rope.scaling == nn::RopeConfig::Scaling::kQwen;
+  const nn::RopeConfig& rope = model_->config().decoder.rope;
+  const bool by_prompt = rope.scaling == nn::RopeConfig::Scaling::kQwen;
   const int64_t rope_length = by_prompt ? out.prompt_tokens : 0;
   if (!cache_) {
     cache_.emplace(make_cache(options_.context));
@@ -121,7 +130,9 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
 
   // A memory belongs to its whole prompt, visual tokens that follow a question to that question.
   const std::vector<int64_t> instruction(instruction_ids.begin(), instruction_ids.end());
-  if (model_->encodes() || processor_->bidirectional_prompt() || instruction != cached_instruction_) {
+  // Rows in the cache are good for a sequence that turns them alike.
+  const bool turned_alike = nn::same_angles(rope, static_cast<int64_t>(cached_ids_.size()), places.next);
+  if (model_->encodes() || processor_->bidirectional_prompt() || instruction != cached_instruction_ || !turned_alike) {
     cached_ids_.clear();
     cached_pixels_.clear();
   }
@@ -170,14 +181,25 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
     prompt.add(sequence_, std::span(ids).subspan(common), std::span(places.rows).subspan(common), true,
                !processor_->bidirectional_prompt());
   }
-  at::Tensor logits = run(prompt);
+  if (boxes.defined()) {
+    const std::vector<int64_t> rows = model_->box_rows(ids);
+    require(static_cast<int64_t>(rows.size()) == boxes.size(0), "the text has {} places for boxes, {} boxes were given",
+            rows.size(), boxes.size(0));
+    const auto first = std::lower_bound(rows.begin(), rows.end(), static_cast<int64_t>(common));
+    for (auto row = first; row != rows.end(); ++row) prompt.box_rows.push_back(*row - static_cast<int64_t>(common));
+    prompt.boxes = boxes.slice(0, first - rows.begin());
+  }
+  Step step = run(prompt);
   cached_ids_ = ids;
   cached_pixels_ = std::move(pixels);
-  const auto chosen = [&] { return sampler.choose({logits.const_data_ptr<float>(), static_cast<size_t>(logits.size(-1))}); };
+  const auto chosen = [&] {
+    return sampler.choose({step.logits.const_data_ptr<float>(), static_cast<size_t>(step.logits.size(-1))});
+  };
   int64_t token = chosen();
   out.timings.prefill = watch.milliseconds();
 
   watch = Stopwatch();
+  std::optional<model::NextRow> made;  // the row to come, when the model makes it itself
   while (true) {
     if (is_end(token)) {
       out.stopped = true;
@@ -190,10 +212,28 @@ Generation Engine::generate(const std::vector<int64_t>& ids, const std::vector<m
     next.rope_length = rope_length;
     const int64_t place = places.next + static_cast<int64_t>(out.ids.size()) - 1;
     const std::array<int64_t, 3> position{place, place, place};
-    next.add(sequence_, {&token, 1}, {&position, 1}, true);
-    logits = run(next);
+    if (rope.scaling == nn::RopeConfig::Scaling::kLongRope && !nn::same_angles(rope, place, place + 1)) {
+      // From here on every row is turned by the long factors: all of them run again.
+      std::vector<const model::PixelTiles*> all;
+      for (const model::PixelTiles& picture : pictures) all.push_back(&picture);
+      next.seen = encode(all, instruction);
+      std::vector<int64_t> again = cached_ids_;
+      again.push_back(token);
+      for (int64_t row = places.next; row <= place; ++row) places.rows.push_back({row, row, row});
+      cache_->truncate(sequence_, 0);
+      next.add(sequence_, again, places.rows, true);
+    } else {
+      next.add(sequence_, {&token, 1}, {&position, 1}, true);
+    }
+    if (made) next.embeds = made->embedding;
+    step = run(next);
     cached_ids_.push_back(token);
+    made = model_->next_row(token, step.hidden);
     token = chosen();
+    if (made) {
+      token = made->id;
+      out.boxes.push_back(made->box);
+    }
   }
   out.timings.decode = watch.milliseconds();
   return out;
@@ -208,7 +248,7 @@ std::vector<std::vector<Generation>> Engine::answer_one_by_one(std::span<const Q
       ids.insert(ids.end(), group.questions[i].begin(), group.questions[i].end());
       const std::span<const int64_t> instruction =
           i < group.instructions.size() ? std::span<const int64_t>(group.instructions[i]) : std::span<const int64_t>();
-      out.back().push_back(generate(ids, group.pictures, {.temperature = 0, .max_tokens = max_tokens}, {}, instruction));
+      out.back().push_back(generate(ids, group.pictures, {.temperature = 0, .max_tokens = max_tokens}, {}, {}, instruction));
     }
   }
   return out;
@@ -306,7 +346,7 @@ std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGrou
   }
   if (open.empty()) return out;
   if (!of_questions.empty()) questions.seen.tokens = at::cat(of_questions);
-  at::Tensor chosen = run(questions).argmax(-1);
+  at::Tensor chosen = run(questions).logits.argmax(-1);
   while (true) {
     std::vector<Open> still;
     Rows next(cache);
@@ -330,7 +370,7 @@ std::vector<std::vector<Generation>> Engine::answer(std::span<const QuestionGrou
     }
     if (still.empty()) return out;
     open = std::move(still);
-    chosen = run(next).argmax(-1);
+    chosen = run(next).logits.argmax(-1);
   }
 }
 

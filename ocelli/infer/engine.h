@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -34,6 +35,8 @@ struct Generation {
   int64_t prompt_tokens = 0;  ///< in the prompt, visual ones included …
   int64_t image_tokens = 0;   ///< … and of those the visual ones
   int64_t cached_tokens = 0;  ///< of the prompt, kept from the turn before
+  std::vector<std::array<float, 4>>
+      boxes;  ///< of a model with boxes as embeddings: x1, y1, x2, y2 in [0, 1] of the padded square
   Timings timings;
 };
 
@@ -56,11 +59,12 @@ class Engine {
   const model::Processor& processor() const { return *processor_; }
 
   /// Answers a prompt (expanded ids, visual_ids.h). What the last prompt and answer had in common with it, pictures included,
-  /// stays in the cache: a conversation only pays for what is new. `on_token` sees each id as it is chosen. Throws Error when
-  /// prompt and answer don't fit the context. `instruction_ids`: see Processor. An encoder-decoder (T5) reads each prompt anew.
+  /// stays in the cache: a conversation only pays for what is new. `on_token` sees each id as it is chosen. `boxes`: see
+  /// ModelInputs. `instruction_ids`: see Processor. An encoder-decoder (T5) reads each prompt
+  /// anew. Throws Error when prompt and answer don't fit the context.
   Generation generate(const std::vector<int64_t>& ids, const std::vector<model::PixelTiles>& pictures,
                       const SamplingOptions& sampling, const std::function<void(int64_t)>& on_token = {},
-                      std::span<const int64_t> instruction_ids = {});
+                      const at::Tensor& boxes = {}, std::span<const int64_t> instruction_ids = {});
 
   /// Greedy answers for many groups at once, in their order; at most `max_tokens` each.
   std::vector<std::vector<Generation>> answer(std::span<const QuestionGroup> groups, int64_t max_tokens);
@@ -71,7 +75,11 @@ class Engine {
   /// What an encoder-decoder's encoder makes of a prompt.
   at::Tensor read(std::span<const int64_t> ids, const model::Seen& seen);
   model::Positions positions(std::span<const int64_t> ids, std::span<const model::PixelTiles> pictures, int64_t start) const;
-  at::Tensor run(const Rows& rows);
+  struct Step {
+    at::Tensor hidden;  ///< [R, D] of the rows whose logits are wanted
+    at::Tensor logits;  ///< [R, V] fp32
+  };
+  Step run(const Rows& rows);
   /// answer() where nothing is shared between questions.
   std::vector<std::vector<Generation>> answer_one_by_one(std::span<const QuestionGroup> groups, int64_t max_tokens);
   bool is_end(int64_t id) const;

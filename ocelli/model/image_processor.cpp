@@ -59,7 +59,8 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   require(ours || clip || siglip || blip || vit || got,
           "{}.image_processor_type is \"{}\"; known are CLIPImageProcessor, LlavaImageProcessor, LlavaNextImageProcessor, "
           "LlavaOnevisionImageProcessor, SiglipImageProcessor, BlipImageProcessor, ViTImageProcessor, Qwen2VLImageProcessor, "
-          "Idefics3ImageProcessor, SmolVLMImageProcessor, GotOcr2ImageProcessor, OcelliImageProcessor",
+          "Idefics3ImageProcessor, "
+          "SmolVLMImageProcessor, GotOcr2ImageProcessor, OcelliImageProcessor",
           config.path(), type);
   for (const char* key : {"do_resize", "do_rescale", "do_normalize"}) {
     require(config.boolean(key, true), "{}.{} is false; a tower needs pictures of one size and range", config.path(), key);
@@ -80,10 +81,6 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
     out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
     out.std = {0.26862954F, 0.26130258F, 0.27577711F};
   }
-  if (blip) {
-    out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
-    out.std = {0.26862954F, 0.26130258F, 0.27577711F};
-  }
   if (got) {  // InternVL in transformers
     if (!config.has("size")) out.size = out.height = out.width = 384;
     out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
@@ -94,6 +91,10 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
     out.internvl.thumbnail = config.boolean("use_thumbnail", true);
     if (config.boolean("crop_to_patches", false)) out.cut = Cut::kInternVl;
   }
+  if (blip) {
+    out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
+    out.std = {0.26862954F, 0.26130258F, 0.27577711F};
+  }
   if (next) {
     require(config.has("image_grid_pinpoints") && config.value()["image_grid_pinpoints"].is_array(),
             "{}.image_grid_pinpoints is missing: the canvases a picture may be cut into", config.path());
@@ -102,6 +103,7 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
     out.anyres.canvases = canvases_from(config.value()["image_grid_pinpoints"], config.path(), image::PairOrder::kHeightWidth);
   }
   out.rescale_factor = config.number("rescale_factor", 1.0 / 255.0);
+  out.rows_first = config.boolean("rows_first", false);
   out.mean = three_of(config, "image_mean", out.mean);
   out.std = deviations_of(config, "image_std", out.std);
   if (!ours) {
@@ -121,6 +123,7 @@ Json ImageProcessor::to_json() const {
   Json json = {{"do_convert_rgb", true}, {"do_resize", true},  {"do_rescale", true},
                {"do_normalize", true},   {"image_mean", mean}, {"image_std", std}};
   json["rescale_factor"] = rescale_factor;
+  if (rows_first) json["rows_first"] = true;
   json["resample"] = pillow_number(filter);
   const bool published = !decode.apply_orientation;
   if (published && shape == Shape::kLongestPad) return write_deepseek_processor(*this);

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 
@@ -24,18 +25,20 @@ std::string shown(const std::vector<std::string>& names) {
   return text;
 }
 
-/// An embedding or head with fewer rows than the model declares: tokens were added.
+/// An embedding or head (its bias too) with fewer rows than the model declares: tokens were added.
 bool grows(const std::string& name, const std::vector<int64_t>& shape, const nn::Parameter& parameter) {
-  const bool by_token =
-      name.ends_with("embed_tokens.weight") || name.ends_with("shared.weight") || name.ends_with("lm_head.weight");
-  return by_token && shape.size() == 2 && parameter.shape.size() == 2 && shape[1] == parameter.shape[1] &&
-         shape[0] < parameter.shape[0] && shape[0] > 0;
+  const bool by_token = name.ends_with("embed_tokens.weight") || name.ends_with("shared.weight") ||
+                        name.ends_with("lm_head.weight") || name.ends_with("lm_head.bias");
+  return by_token && !shape.empty() && shape.size() == parameter.shape.size() &&
+         std::equal(shape.begin() + 1, shape.end(), parameter.shape.begin() + 1) && shape[0] < parameter.shape[0] && shape[0] > 0;
 }
 
 /// New rows start as the mean of the others.
 at::Tensor grown(const at::Tensor& rows, int64_t count) {
   const at::Tensor mean = rows.to(at::kFloat).mean(0, true).to(rows.scalar_type());
-  return at::cat({rows, mean.expand({count - rows.size(0), rows.size(1)})});
+  std::vector<int64_t> shape = rows.sizes().vec();
+  shape[0] = count - rows.size(0);
+  return at::cat({rows, mean.expand(shape)});
 }
 
 /// The value a parameter no file holds starts with.

@@ -20,6 +20,10 @@ Model::Model(const ModelConfig& config) : config_(config) {
   } else {
     language_model_ = register_module("language_model", std::make_shared<language::Decoder>(config.decoder));
   }
+  if (config.location) {
+    location_ = register_module(
+        "location", std::make_shared<grounding::LocationCodec>(config.decoder.hidden_size, config.location->inner_width));
+  }
 }
 
 nn::VisualFeatures Model::features(const at::Tensor& views, nn::RunContext& context) {
@@ -76,6 +80,10 @@ at::Tensor Model::embed(const at::Tensor& input_ids, const at::Tensor& visual_ro
 language::DecoderInputs Model::decoder_inputs(const ModelInputs& inputs, const Seen& seen) {
   language::DecoderInputs out;
   out.embeds = embed(inputs.input_ids, inputs.visual_rows, seen.tokens);
+  if (inputs.boxes.defined()) {
+    require(location_ != nullptr, "model: boxes were given, but this model takes none as embeddings");
+    out.embeds = out.embeds.index_copy(0, inputs.box_rows, location_->encode(inputs.boxes.to(out.embeds.scalar_type())));
+  }
   out.positions = inputs.positions;
   out.visual_rows = inputs.expert_rows;
   out.layout = inputs.layout;
@@ -83,6 +91,24 @@ language::DecoderInputs Model::decoder_inputs(const ModelInputs& inputs, const S
   out.memory_layout = inputs.memory_layout;
   out.output_rows = inputs.output_rows;
   return out;
+}
+
+std::vector<int64_t> Model::box_rows(std::span<const int64_t> ids) const {
+  std::vector<int64_t> rows;
+  if (!config_.location) return rows;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] == config_.location->box_id) rows.push_back(static_cast<int64_t>(i));
+  }
+  return rows;
+}
+
+std::optional<NextRow> Model::next_row(int64_t id, const at::Tensor& hidden) const {
+  if (!location_ || id != config_.location->location_id) return std::nullopt;
+  const at::Tensor box = location_->decode(hidden);
+  NextRow row{config_.location->box_id, location_->encode(box), {}};
+  const at::Tensor numbers = box.to(at::kFloat).contiguous();
+  std::copy_n(numbers.const_data_ptr<float>(), row.box.size(), row.box.begin());
+  return row;
 }
 
 at::Tensor Model::forward(const ModelInputs& inputs, nn::RunContext& context) {

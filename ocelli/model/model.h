@@ -1,13 +1,17 @@
 #pragma once
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "ocelli/base/cost.h"
 #include "ocelli/connector/arrange.h"
 #include "ocelli/connector/connector.h"
+#include "ocelli/grounding/location_codec.h"
 #include "ocelli/language/decoder.h"
 #include "ocelli/language/encoder_decoder.h"
 #include "ocelli/model/model_config.h"
@@ -25,6 +29,8 @@ struct ModelInputs {
   at::Tensor visual_rows;               ///< [Q] int64, rising: the rows of visual tokens
   at::Tensor expert_rows;               ///< int64, rising: rows of a visual expert; empty or undefined without
   at::Tensor instruction_ids;           ///< [views, T] for a connector that reads the question; undefined without
+  at::Tensor boxes;     ///< [B, 4] in [0, 1] for rows `box_rows` of a model with boxes as embeddings; undefined without
+  at::Tensor box_rows;  ///< [B] int64
   nn::AttentionLayout layout;
   nn::AttentionLayout memory_layout;  ///< rows over the second tower's memory, picture after picture
   at::Tensor output_rows;             ///< rows whose hidden state is wanted; undefined: all
@@ -37,6 +43,13 @@ struct Seen {
   std::vector<nn::VisualFeatures> features;  ///< the tower's, of each batch of views
   nn::VisualFeatures aux;                    ///< the second tower's; undefined without
   at::Tensor memory;  ///< [M, width] for the decoder's cross-attention, picture after picture; undefined without
+};
+
+/// A row the model makes itself while it answers.
+struct NextRow {
+  int64_t id = -1;           ///< written in place of the one chosen
+  at::Tensor embedding;      ///< [1, D]
+  std::array<float, 4> box;  ///< x1, y1, x2, y2 in [0, 1] of the padded square
 };
 
 /// Vision tower, connector and decoder.
@@ -56,6 +69,11 @@ class Model final : public nn::Module {
   at::Tensor embed(const at::Tensor& input_ids, const at::Tensor& visual_rows, const at::Tensor& visual);
   /// The decoder's inputs of everything but the cache.
   language::DecoderInputs decoder_inputs(const ModelInputs& inputs, const Seen& seen);
+  /// The row behind `id`, whose final-normed hidden state is `hidden` [1, D], when it isn't the next id's own: behind a location
+  /// token the box read off the hidden state.
+  std::optional<NextRow> next_row(int64_t id, const at::Tensor& hidden) const;
+  /// The rows of ids that stand for known boxes, rising; empty for a model without boxes as embeddings.
+  std::vector<int64_t> box_rows(std::span<const int64_t> ids) const;
   /// Final-normed hidden states of the wanted rows, [R, D]. Throws Error for an encoder-decoder, whose two passes are apart.
   at::Tensor forward(const ModelInputs& inputs, nn::RunContext& context);
   at::Tensor head(const at::Tensor& hidden) const;
@@ -74,6 +92,8 @@ class Model final : public nn::Module {
 
   /// Visual tokens of one picture cut that way. From the config alone.
   int64_t num_tokens(const image::Tiling& tiling) const;
+  /// Where those tokens come from, in words: views, rows kept of a map, newlines.
+  std::string reason(const image::Tiling& tiling) const;
   /// Each picture's visual tokens as rows x columns, for PositionRule::kMrope; empty under another rule.
   std::vector<image::Grid> token_grids(std::span<const PixelTiles> pictures) const;
   /// Rows of a second tower's memory a picture has; 0 without.
@@ -90,6 +110,7 @@ class Model final : public nn::Module {
   std::shared_ptr<connector::Arrange> arrange_;
   std::shared_ptr<language::Decoder> language_model_;          ///< null for an encoder-decoder
   std::shared_ptr<language::EncoderDecoder> encoder_decoder_;  ///< null but for one
+  std::shared_ptr<grounding::LocationCodec> location_;         ///< null without boxes as embeddings
 };
 
 /// The part a parameter belongs to, by its full name: "vision", "connector" or "decoder".

@@ -2,6 +2,7 @@
 
 #include "ocelli/base/error.h"
 #include "ocelli/base/file.h"
+#include "ocelli/language/decoder_families.h"
 #include "ocelli/model/hf/family.h"
 
 namespace ocelli::model {
@@ -22,6 +23,9 @@ ModelConfig read_by_family(const hf::Source& source) {
 /// What transformers' LlavaForConditionalGeneration says all of.
 bool is_llava(const ModelConfig& config) {
   if (!config.vision || !config.connector || config.aux_vision) return false;
+  const language::DecoderFamily* decoder = language::find_decoder_family(config.decoder.model_type);
+  // Its head is the whole model's: without bias and scale.
+  if (decoder == nullptr || !decoder->in_transformers || config.decoder.head_bias || config.decoder.logits_divisor != 1) return false;
   const vision::VisionConfig& tower = *config.vision;
   // "default" drops a first row, so without a class token only "full" says the same there.
   const bool same_rows = tower.class_embedding || tower.keep_class_token;

@@ -15,6 +15,13 @@
 
 namespace ocelli::model {
 
+/// Boxes as embeddings (NExT-Chat): the id behind which a box is asked for, and the id whose row is a box.
+struct LocationConfig {
+  int64_t inner_width = 0;  ///< of grounding::LocationCodec
+  int64_t location_id = -1;
+  int64_t box_id = -1;
+};
+
 /// A whole model by its `config.json`. Families are listed in hf/families.cpp; `ocelli` has the parts spelled out.
 struct ModelConfig {
   /// The family the folder was read as and is written as; "ocelli" when no other can say it.
@@ -31,10 +38,11 @@ struct ModelConfig {
   PositionRule positions = PositionRule::kRising;
   /// Rows of a prompt see each other both ways; those of the answer what stands before them (PaliGemma).
   bool bidirectional_prompt = false;
-  double visual_scale = 1;               ///< visual tokens times this when they are put in
-  std::optional<ImageProcessor> images;  ///< preprocessing the family fixes; a folder's own preprocessor_config.json goes first
-  std::string chat_template;             ///< the family's, for folders that hold none
-  std::filesystem::path vision_folder;   ///< the tower's weights, when they lie apart (Yi-VL); empty: with the rest
+  double visual_scale = 1;                 ///< visual tokens times this when they are put in
+  std::optional<LocationConfig> location;  ///< none: no boxes as embeddings
+  std::optional<ImageProcessor> images;    ///< preprocessing the family fixes; a folder's own preprocessor_config.json goes first
+  std::string chat_template;               ///< the family's, for folders that hold none
+  std::filesystem::path vision_folder;     ///< the tower's weights, when they lie apart (Yi-VL); empty: with the rest
   int64_t bos_token_id = -1;
   std::vector<int64_t> eos_token_ids;
 

@@ -123,6 +123,19 @@ RopeTable rope_table(const at::Tensor& positions, const RopeConfig& config, int6
   return table;
 }
 
+bool same_angles(const RopeConfig& config, int64_t length, int64_t other) {
+  const bool beyond = length > config.original_length, other_beyond = other > config.original_length;
+  switch (config.scaling) {
+    case RopeConfig::Scaling::kDynamic:
+    case RopeConfig::Scaling::kQwen:
+      return !beyond && !other_beyond;
+    case RopeConfig::Scaling::kLongRope:
+      return beyond == other_beyond;
+    default:
+      return true;
+  }
+}
+
 at::Tensor apply_rope(const at::Tensor& x, const RopeTable& table) {
   if (x.is_cpu() && x.scalar_type() == table.cosine.scalar_type()) return RopeFunction::apply(x, table.cosine, table.sine);
   // As the references do under bf16: the table is cast down, the rotation runs in the activations' type.

@@ -24,7 +24,7 @@ struct RopeConfig {
   int64_t original_length = 0;
   double low_frequency_factor = 1.0, high_frequency_factor = 4.0;
   std::vector<double> short_factor = {}, long_factor = {};  ///< [rotary_width / 2]
-  double attention_factor = 1.0;                  ///< multiplies cosine and sine
+  double attention_factor = 1.0;                            ///< multiplies cosine and sine
   /// M-RoPE: how many of the rotary_width / 2 frequencies follow the position's row 0 (time), 1 (height), 2 (width). Empty: one
   /// row.
   std::vector<int64_t> mrope_section = {};
@@ -40,6 +40,10 @@ struct RopeTable {
 /// positions: [T] int64, or [3, T] with mrope_section. `length`: of the whole sequence, for scalings that ask; 0: one more than
 /// the largest position. Angles are computed in fp32 as the references do, in fp64 for `dtype` kDouble.
 RopeTable rope_table(const at::Tensor& positions, const RopeConfig& config, int64_t length, at::ScalarType dtype);
+
+/// Whether rows turned in a sequence of `length` rows are turned alike in one of `other`: not once a scaling that follows the
+/// length asks for other frequencies there.
+bool same_angles(const RopeConfig& config, int64_t length, int64_t other);
 
 /// Rotates the first R of each head of x [T, heads, E] by its rows' angles, pairs (e, e + R/2). Differentiable.
 at::Tensor apply_rope(const at::Tensor& x, const RopeTable& table);

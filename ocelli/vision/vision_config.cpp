@@ -40,7 +40,7 @@ std::string_view name_in(const std::pair<std::string_view, Value> (&values)[coun
 void read_stem(const JsonView& config, VisionConfig& out) {
   for (const auto& [key, target] : {std::pair{"stem_channels", &out.stem_channels}, {"stem_strides", &out.stem_strides}}) {
     if (!config.has(key)) continue;
-    for (const double value : config.numbers(key)) target->push_back(static_cast<int64_t>(value));
+    *target = config.integers(key);
   }
   require(out.stem_channels.size() == out.stem_strides.size(), "{}: {} stem_channels do not go with {} stem_strides",
           config.path(), out.stem_channels.size(), out.stem_strides.size());
@@ -50,6 +50,9 @@ void read_stem(const JsonView& config, VisionConfig& out) {
             "{}: stem convolution {} has {} channels and stride {}", config.path(), i, out.stem_channels[i], out.stem_strides[i]);
     stride *= out.stem_strides[i];
   }
+  require(out.stem_channels.empty() || out.image_size % out.patch_size == 0,
+          "{}.image_size is {}, expected a multiple of patch_size {} behind a stem", config.path(), out.image_size,
+          out.patch_size);
   require(out.stem_channels.empty() || (out.stem_channels.back() == out.hidden_size && stride == out.patch_size),
           "{}: the stem ends with {} channels and stride {}, expected hidden_size {} and patch_size {}", config.path(),
           out.stem_channels.empty() ? 0 : out.stem_channels.back(), stride, out.hidden_size, out.patch_size);

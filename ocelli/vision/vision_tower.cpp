@@ -13,8 +13,8 @@ namespace ocelli::vision {
 std::shared_ptr<VisionTower> make_vision_tower(const VisionConfig& config) {
   if (config.sam) return std::make_shared<SamTower>(*config.sam);
   if (config.convnext) return std::make_shared<ConvNextTower>(*config.convnext);
-  if (config.windows.window > 0) return std::make_shared<TextMonkeyTower>(config);
   if (config.qwen2) return std::make_shared<Qwen2Vision>(*config.qwen2);
+  if (config.windows.window > 0) return std::make_shared<TextMonkeyTower>(config);
   return std::make_shared<VisionTransformer>(config);
 }
 

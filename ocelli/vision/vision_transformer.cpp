@@ -337,7 +337,8 @@ nn::VisualFeatures VisionTransformer::forward(const at::Tensor& pixels, nn::RunC
     const auto& block = blocks_[static_cast<size_t>(i)];
     x = nn::run_block(
         "vision_tower.encoder.layers." + std::to_string(i),
-        [block, layout, rotation](const at::Tensor& hidden) { return block->forward(hidden, layout, rotation); }, x, context);
+        [block, layout, rotation](const at::Tensor& hidden) { return block->forward(hidden, layout, rotation); }, x, context,
+        !context.gradient_checkpointing || nn::trains(*block));
     states.push_back(x);
   }
   std::vector<at::Tensor> taken;

@@ -3,6 +3,7 @@
 #include "ocelli/base/error.h"
 #include "ocelli/model/hf/family.h"
 #include "ocelli/model/hf/family_list.h"
+#include "ocelli/model/load.h"
 
 namespace ocelli::model::hf {
 
@@ -16,8 +17,7 @@ const TensorFile& Source::weights() const {
 
 bool Source::has_weights() const {
   if (folder_.empty()) return false;
-  for (const char* name :
-       {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+  for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
     if (std::filesystem::exists(folder_ / name)) return true;
   }
   return false;
@@ -33,32 +33,8 @@ std::span<const Family> families() {
   // Layouts with a `model_type` of their own go in any order; those that share one with another tell it by further keys and go
   // before it.
   static const std::array list = {
-      blip2(),
-      blip2_lavis(),
-      instructblip(),
-      minigpt_v2(),
-      llava_original(),
-      llava(),
-      llava_next(),
-      deepseek_vl_original(),
-      deepseek_vl(),
-      deepseek_vl_hybrid(),
-      mini_gemini(),
-      cogvlm(),
-      internvl_original(),
-      internvl(),
-      minicpm_v(),
-      text_monkey(),
-      qwen_vl(),
-      qwen_text(),
-      llava_onevision(),
-      qwen2_vl(),
-      qwen2_5_vl(),
-      idefics3(),
-      smolvlm(),
-      paligemma(),
-      ocelli_family(),
-      text_only(),
+      blip2(),     blip2_lavis(),          instructblip(), minigpt_v2(),         llava_original(), llava(),         llava_next(),
+      next_chat(), deepseek_vl_original(), deepseek_vl(),  deepseek_vl_hybrid(), internvl_original(), internvl(), cogvlm(), mini_gemini(),    minicpm_v(), text_monkey(), qwen_vl(), qwen_text(), llava_onevision(), qwen2_vl(), qwen2_5_vl(), idefics3(), smolvlm(), paligemma(), ocelli_family(), text_only(),
   };
   return list;
 }
@@ -70,11 +46,20 @@ const Family* find_family(std::string_view name) {
   return nullptr;
 }
 
+std::filesystem::path named_folder(const Source& source, const char* key) {
+  const std::string name = source.config().string(key);
+  const std::filesystem::path beside = source.folder() / name;
+  if (!source.folder().empty() && std::filesystem::is_directory(beside)) return beside;
+  try {
+    return resolve_model(name);
+  } catch (const Error& error) {
+    fail("{}.{}: {}", source.config().path(), key, error.what());
+  }
+}
+
 std::vector<int64_t> end_tokens(const JsonView& config) {
   if (!config.value()["eos_token_id"].is_array()) return {config.integer("eos_token_id")};
-  std::vector<int64_t> ids;
-  for (const double id : config.numbers("eos_token_id")) ids.push_back(static_cast<int64_t>(id));
-  return ids;
+  return config.integers("eos_token_id");
 }
 
 void read_special_tokens(const JsonView& config, ModelConfig& out) {
@@ -85,8 +70,7 @@ void read_special_tokens(const JsonView& config, ModelConfig& out) {
 std::vector<int64_t> feature_layers(const JsonView& config, int64_t fallback) {
   if (!config.has("vision_feature_layer")) return {fallback};
   if (!config.value()["vision_feature_layer"].is_array()) return {config.integer("vision_feature_layer")};
-  std::vector<int64_t> layers;
-  for (const double layer : config.numbers("vision_feature_layer")) layers.push_back(static_cast<int64_t>(layer));
+  const std::vector<int64_t> layers = config.integers("vision_feature_layer");
   require(!layers.empty(), "{}.vision_feature_layer is empty", config.path());
   return layers;
 }

@@ -10,9 +10,9 @@ Family blip2();                 ///< transformers' Blip2ForConditionalGeneration
 Family blip2_lavis();           ///< BLIP-2, InstructBLIP and VPGTrans' VL-Vicuna as LAVIS names them
 Family instructblip();          ///< transformers' InstructBlipForConditionalGeneration
 Family minigpt_v2();            ///< MiniGPT-v2: a Llama folder's config with a section of its own
-Family cogvlm();                ///< CogVLM and CogAgent as their own code saves them
 Family internvl_original();     ///< InternVL 1.5, Mini-InternVL as their own code saves them
 Family internvl();              ///< transformers' InternVLForConditionalGeneration
+Family cogvlm();                ///< CogVLM and CogAgent as their own code saves them
 Family llava_original();        ///< LLaVA 1.0-1.6, MobileVLM and Yi-VL as their own code saves them
 Family llava();                 ///< transformers' LlavaForConditionalGeneration
 Family llava_next();            ///< transformers' LlavaNextForConditionalGeneration
@@ -26,6 +26,7 @@ Family deepseek_vl_original();  ///< DeepSeek-VL as its own code saves it
 Family deepseek_vl();           ///< transformers' DeepseekVLForConditionalGeneration
 Family deepseek_vl_hybrid();    ///< transformers' DeepseekVLHybridForConditionalGeneration
 Family mini_gemini();           ///< Mini-Gemini
+Family next_chat();             ///< NExT-Chat, without its masks
 Family minicpm_v();             ///< MiniCPM-V 1 and 2
 Family qwen_vl();               ///< Qwen-VL and Qwen-VL-Chat
 Family text_monkey();           ///< TextMonkey
@@ -35,6 +36,8 @@ Family text_only();             ///< a decoder alone, by its `model_type`
 
 /// Names of a decoder as its own checkpoints have them (`model.layers.0…`, `lm_head…`), ours without `language_model.`.
 NameMap decoder_names(const language::DecoderConfig& config);
+/// Names of its body alone, as transformers' base class has them (`layers.0…`, OPT's `decoder.layers.0…`); ours start with `model.`.
+NameMap decoder_body_names(const language::DecoderConfig& config);
 /// Names of MobileVLM's projectors, below `mm_projector.` and ours below `multi_modal_projector.`.
 NameMap ldp_names();
 NameMap ldp_v2_names();

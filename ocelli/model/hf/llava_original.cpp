@@ -18,18 +18,6 @@ bool matches(const JsonView& config) {
          (type == "llava" || type == "llava_llama" || type == "llava_mistral" || type == "mobilevlm");
 }
 
-/// The folder `mm_vision_tower` names: beside config.json, as a path, or in the Hugging Face cache; empty when it is not there.
-fs::path tower_folder(const Source& source) {
-  const std::string name = source.config().string("mm_vision_tower");
-  const fs::path beside = source.folder() / name;
-  if (!source.folder().empty() && fs::is_directory(beside)) return beside;
-  try {
-    return resolve_model(name);
-  } catch (const Error&) {
-    return {};
-  }
-}
-
 connector::ConnectorConfig projector(const JsonView& config) {
   using Type = connector::ConnectorConfig::Type;
   connector::ConnectorConfig out;
@@ -82,11 +70,7 @@ ModelConfig read(const Source& source) {
   Json text = config.value();
   text["model_type"] = config.string("model_type") == "llava_mistral" ? "mistral" : "llama";
   out.decoder = language::DecoderConfig::from_json(JsonView(text, config.path()));
-  const fs::path folder = tower_folder(source);
-  require(
-      !folder.empty(),
-      "{}.mm_vision_tower: {} is neither a folder beside it nor in the Hugging Face cache; download it with\n  hf download {}",
-      config.path(), config.string("mm_vision_tower"), config.string("mm_vision_tower"));
+  const fs::path folder = named_folder(source, "mm_vision_tower");
   Json tower = read_json(folder / "config.json");
   if (tower.contains("vision_config")) tower = tower["vision_config"];
   if (!tower.contains("model_type") || tower["model_type"] == "clip") tower["model_type"] = "clip_vision_model";

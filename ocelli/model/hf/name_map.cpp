@@ -134,6 +134,14 @@ std::vector<at::Tensor> apply(const Row& row, const at::Tensor& published) {
       for (int64_t i = 0; i < parts; ++i) out.push_back(published.narrow(0, i * each, each));
       return out;
     }
+    case Transform::kSplitQkv: {
+      require(published.dim() >= 1 && published.size(0) > 2 * row.argument,
+              "{}: shape {} has no rows of queries beside {} of keys and as many of values", row.published,
+              c10::str(published.sizes()), row.argument);
+      const int64_t queries = published.size(0) - 2 * row.argument;
+      return {published.narrow(0, 0, queries), published.narrow(0, queries, row.argument),
+              published.narrow(0, queries + row.argument, row.argument)};
+    }
     case Transform::kSplitHeads: {
       const int64_t rows = rows_of(published, row.argument * parts, row);
       const at::Tensor heads = published.unflatten(0, {row.argument, parts, rows / (row.argument * parts)});
@@ -175,6 +183,7 @@ at::Tensor undo(const Row& row, const std::vector<at::Tensor>& ours) {
       for (int64_t i = 0; i < row.argument; ++i) out = out.unsqueeze(-1);
       return out;
     }
+    case Transform::kSplitQkv:
     case Transform::kSplit:
       return at::cat(ours);
     case Transform::kSplitHeads: {

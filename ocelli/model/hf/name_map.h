@@ -15,6 +15,7 @@ enum class Transform {
   kInitial,        ///< in no file: ours start as their initialisers say (MiniGPT-v2's ln_vision); `published` is empty
   kIgnore,         ///< not used here: ours is empty
   kSplit,          ///< cut along dimension 0 into equal parts, one for each of ours
+  kSplitQkv,       ///< cut along dimension 0: queries, then keys and values of `argument` rows each (Phi-3)
   kSplitHeads,     ///< rows are [heads, parts, width]: the parts of each head lie together (bigG's qkv). argument: heads
   kSplitGroups,    ///< rows are [groups, queries + 2, width]: a group's query heads, its key, its value (InternLM2). argument:
                    ///< group_argument()

@@ -23,9 +23,8 @@ NameMap names(const ModelConfig& config) {
   NameMap names;
   names.add(decoder_names(config.decoder), "", "language_model.");
   // A model with pictures read for its decoder alone.
-  names.add({"model.language_model.**", {"language_model.model.**"}, Transform::kSame, 0, true});
-  names.add({"language_model.model.**", {"language_model.model.**"}, Transform::kSame, 0, true});
-  names.add({"language_model.lm_head.**", {"language_model.lm_head.**"}, Transform::kSame, 0, true});
+  names.add(decoder_body_names(config.decoder), "model.language_model.", "language_model.");
+  names.add(decoder_names(config.decoder), "language_model.", "language_model.");
   return names;
 }
 
