@@ -39,7 +39,7 @@ TokenPacker::TokenPacker(const TokenPackerConfig& config) : config_(config) {
 }
 
 at::Tensor TokenPacker::forward(const nn::VisualFeatures& features, const ConnectorContext&) {
-  const auto [rows, columns] = features.grid;
+  const int64_t rows = features.grid.rows, columns = features.grid.columns;
   const int64_t tokens = num_tokens(features.grid), tiles = features.maps.size(0), r = config_.scale;
   require(features.maps.size(1) == rows * columns && features.maps.size(2) == config_.input_width,
           "token_packer: features of shape {} for a grid of {} x {} and {} levels of width {}", c10::str(features.maps.sizes()),
