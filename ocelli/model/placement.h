@@ -18,14 +18,14 @@ struct PlaceholderRule {
     kAfterBos,  ///< `token_id` behind the first id; or where token_type_ids are 1 (CogVLM)
     kFront,     ///< `token_id` in front of all ids (BLIP-2's own code)
   } kind = Kind::kToken;
-  int64_t token_id = -1;  ///< -1: the model sees no pictures
+  int64_t token_id = -1;               ///< -1: the model sees no pictures
   int64_t begin_id = -1, end_id = -1;  ///< kToken: put around each picture's rows where they don't stand already; -1: nothing
-  bool front = false;  ///< kToken: in a text without any placeholder the pictures stand in front (BLIP-2)
+  bool front = false;                  ///< kToken: in a text without any placeholder the pictures stand in front (BLIP-2)
   /// What marks a picture in text when token_id lies outside the vocabulary; empty: "<image>".
   std::string marker;
-  bool tile_markers = false;  ///< kToken: a placeholder is spelled out as tile_markers.h says
+  bool tile_markers = false;                       ///< kToken: a placeholder is spelled out as tile_markers.h says
   int64_t slice_begin_id = -1, slice_end_id = -1;  ///< kSpan: around the spans of a picture's slices (MiniCPM-V 2); -1: none
-  int64_t newline_id = 5;  ///< between rows of slices, in a folder without tokenizer
+  int64_t newline_id = 5;                          ///< between rows of slices, in a folder without tokenizer
   bool bos_twice = false;  ///< a prompt that spells out its BOS token gets the tokenizer's as well (MiniGPT-v2)
 };
 

@@ -17,7 +17,8 @@ const TensorFile& Source::weights() const {
 
 bool Source::has_weights() const {
   if (folder_.empty()) return false;
-  for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+  for (const char* name :
+       {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
     if (std::filesystem::exists(folder_ / name)) return true;
   }
   return false;
@@ -33,8 +34,33 @@ std::span<const Family> families() {
   // Layouts with a `model_type` of their own go in any order; those that share one with another tell it by further keys and go
   // before it.
   static const std::array list = {
-      blip2(),     blip2_lavis(),          instructblip(), minigpt_v2(),         llava_original(), llava(),         llava_next(),
-      next_chat(), deepseek_vl_original(), deepseek_vl(),  deepseek_vl_hybrid(), internvl_original(), internvl(), cogvlm(), mini_gemini(),    minicpm_v(), text_monkey(), qwen_vl(), qwen_text(), llava_onevision(), qwen2_vl(), qwen2_5_vl(), idefics3(), smolvlm(), paligemma(), ocelli_family(), text_only(),
+      blip2(),
+      blip2_lavis(),
+      instructblip(),
+      minigpt_v2(),
+      llava_original(),
+      llava(),
+      llava_next(),
+      next_chat(),
+      deepseek_vl_original(),
+      deepseek_vl(),
+      deepseek_vl_hybrid(),
+      internvl_original(),
+      internvl(),
+      cogvlm(),
+      mini_gemini(),
+      minicpm_v(),
+      text_monkey(),
+      qwen_vl(),
+      qwen_text(),
+      llava_onevision(),
+      qwen2_vl(),
+      qwen2_5_vl(),
+      idefics3(),
+      smolvlm(),
+      paligemma(),
+      ocelli_family(),
+      text_only(),
   };
   return list;
 }

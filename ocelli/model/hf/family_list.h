@@ -36,7 +36,8 @@ Family text_only();             ///< a decoder alone, by its `model_type`
 
 /// Names of a decoder as its own checkpoints have them (`model.layers.0…`, `lm_head…`), ours without `language_model.`.
 NameMap decoder_names(const language::DecoderConfig& config);
-/// Names of its body alone, as transformers' base class has them (`layers.0…`, OPT's `decoder.layers.0…`); ours start with `model.`.
+/// Names of its body alone, as transformers' base class has them (`layers.0…`, OPT's `decoder.layers.0…`); ours start with
+/// `model.`.
 NameMap decoder_body_names(const language::DecoderConfig& config);
 /// Names of MobileVLM's projectors, below `mm_projector.` and ours below `multi_modal_projector.`.
 NameMap ldp_names();
