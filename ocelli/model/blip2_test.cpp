@@ -117,12 +117,12 @@ TEST(Blip2, MiniGptStartsItsVisionNormAsOnesAndAddsItsFactors) {
     const RawTensor& raw = file->at(name);
     return at::from_blob(const_cast<std::byte*>(raw.data.data()), raw.shape, at::kFloat).clone();
   };
-  const std::string factor = "llama_model.base_model.model.model.layers.2.self_attn.q_proj.lora_";
-  const at::Tensor expected = read("model.layers.2.self_attn.q_proj.weight") +
+  const std::string factor = "llama_model.base_model.model.model.layers.1.self_attn.q_proj.lora_";
+  const at::Tensor expected = read("model.layers.1.self_attn.q_proj.weight") +
                               2 * at::matmul(read(factor + "B.weight"), read(factor + "A.weight"));  // alpha 16, rank 8
-  EXPECT_TRUE(test::agree(named["language_model.model.layers.2.self_attn.q_proj.weight"], expected, 1e-6));
+  EXPECT_TRUE(test::agree(named["language_model.model.layers.1.self_attn.q_proj.weight"], expected, 1e-6));
   EXPECT_TRUE(
-      at::equal(named["language_model.model.layers.2.self_attn.k_proj.weight"], read("model.layers.2.self_attn.k_proj.weight")));
+      at::equal(named["language_model.model.layers.1.self_attn.k_proj.weight"], read("model.layers.1.self_attn.k_proj.weight")));
 }
 
 TEST(Placeholders, WithoutAnyThePicturesStandInFront) {
