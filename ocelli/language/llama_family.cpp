@@ -94,6 +94,7 @@ void write_smollm3(const DecoderConfig& config, Json& json) {
   write_llama(config, json);
   json["no_rope_layers"] = std::vector<int64_t>(config.rotary_layers.begin(), config.rotary_layers.end());
   write_layer_windows(config, json);
+  json["pad_token_id"] = nullptr;  // the default is an id of the published vocabulary
 }
 
 /// Source: modeling_internlm2.py of InternVL 1.5.

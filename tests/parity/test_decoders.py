@@ -14,7 +14,7 @@ import torch
 import transformers
 from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).parent))
 from llava_models import VOCABULARY, Folder, randomize, tokenizer
@@ -98,7 +98,8 @@ def folders(tmp_path_factory):
 
 
 def inputs_of(path, text):
-    return {"input_ids": AutoTokenizer.from_pretrained(path)(text, return_tensors="pt")["input_ids"]}
+    # Not AutoTokenizer: by some model types it would put another pre-tokenizer in.
+    return {"input_ids": PreTrainedTokenizerFast.from_pretrained(path)(text, return_tensors="pt")["input_ids"]}
 
 
 def close(ours, theirs, what):
