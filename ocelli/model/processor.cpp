@@ -70,6 +70,14 @@ Processor::Parts Processor::load_text(const fs::path& folder) {
     parts.tokenizer_json = read_json(folder / "tokenizer.json", {.max_bytes = 256ULL << 20, .reject_duplicate_keys = false});
     follow_add_bos(parts.tokenizer_json, tokenizer_config);
     parts.tokenizer = text::make_tokenizer(parts.tokenizer_json, (folder / "tokenizer.json").string());
+  } else if (!text::find_tokenizer(folder).empty()) {
+    parts.tokenizer = text::load_tokenizer(folder);
+    for (const char* name : {"tokenizer.model", "spiece.model", "qwen.tiktoken", "vocab.json", "merges.txt", "vocab.txt",
+                             "special_tokens_map.json", "added_tokens.json"}) {
+      if (fs::exists(folder / name)) parts.tokenizer_files[name] = read_file(folder / name, 256ULL << 20);
+    }
+  }
+  if (parts.tokenizer) {
     parts.bos_token = token_text(tokenizer_config, "bos_token");
     parts.eos_token = token_text(tokenizer_config, "eos_token");
   }
@@ -266,9 +274,11 @@ ModelInputs Processor::make_inputs(std::span<const int64_t> ids, const std::vect
 void Processor::save(const fs::path& folder) const {
   make_directories(folder);
   if (has_tokenizer()) {
-    write_file_atomic(folder / "tokenizer.json", parts_.tokenizer_json.dump(2) + "\n");
+    if (!parts_.tokenizer_json.is_null()) write_file_atomic(folder / "tokenizer.json", parts_.tokenizer_json.dump(2) + "\n");
+    for (const auto& [name, bytes] : parts_.tokenizer_files) write_file_atomic(folder / name, bytes);
     Json config = parts_.tokenizer_config;
-    if (!config.contains("tokenizer_class")) config["tokenizer_class"] = "PreTrainedTokenizerFast";
+    if (!parts_.tokenizer_json.is_null() && !config.contains("tokenizer_class"))
+      config["tokenizer_class"] = "PreTrainedTokenizerFast";
     if (!config.contains("clean_up_tokenization_spaces")) config["clean_up_tokenization_spaces"] = false;
     config.erase("chat_template");  // lies in a file of its own
     if (!parts_.bos_token.empty()) config["bos_token"] = parts_.bos_token;

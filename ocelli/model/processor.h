@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,9 +28,10 @@ class Processor {
     std::shared_ptr<const text::Tokenizer> tokenizer;
     std::shared_ptr<const text::Tokenizer> qformer_tokenizer;  ///< of `qformer_tokenizer/` (InstructBLIP); null without
     bool reads_instruction = false;                            ///< the connector wants the question in that vocabulary
-    Json tokenizer_json;
-    Json tokenizer_config = Json::object();  ///< as published; written again, so that what we don't use is kept
-    Json processor_config = Json::object();  ///< see published_processor_config()
+    Json tokenizer_json;                                       ///< null for a folder that holds another kind of tokenizer …
+    std::map<std::string, std::string> tokenizer_files;        ///< … whose files are written again as they are, by name
+    Json tokenizer_config = Json::object();                    ///< as published; written again, so that what we don't use is kept
+    Json processor_config = Json::object();                    ///< see published_processor_config()
     std::string chat_template;
     ImageProcessor images;
     std::string bos_token, eos_token, image_token = "<image>";

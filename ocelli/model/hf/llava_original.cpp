@@ -2,6 +2,7 @@
 #include "ocelli/base/file.h"
 #include "ocelli/model/hf/family_list.h"
 #include "ocelli/model/load.h"
+#include "ocelli/text/builtin_templates.h"
 
 namespace ocelli::model::hf {
 namespace {
@@ -91,6 +92,11 @@ ModelConfig read(const Source& source) {
   // A tower that was not tuned is not in the checkpoint.
   if (source.weights().find("model.vision_tower.vision_tower.vision_model.embeddings.class_embedding") == nullptr)
     out.vision_folder = folder;
+  using Type = connector::ConnectorConfig::Type;
+  out.chat_template = text::builtin_template(out.connector->type == Type::kNormedMlp ? "yi_vl"
+                                             : out.decoder.model_type == "mistral"   ? "mistral_instruct"
+                                                                                     : "vicuna_v1");
+  out.placeholder.marker = text::builtin_template_marker(out.connector->type == Type::kNormedMlp ? "yi_vl" : "vicuna_v1");
   out.placeholder.token_id = kImageToken;
   read_special_tokens(config, out);
   return out;
