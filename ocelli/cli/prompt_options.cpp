@@ -34,7 +34,10 @@ Prompt PromptOptions::read(const LoadedModel& loaded, const std::vector<model::P
     const auto read_ids = [&](const char* key, std::vector<int64_t>& into) {
       for (const Json& id : json[key]) {
         require(id.is_number_integer(), "{}: {} holds {}, expected integers", ids_file, key, id.dump());
-        into.push_back(id.get<int64_t>());
+        const int64_t value = id.get<int64_t>();
+        require(value >= -(int64_t{1} << 31) && value < (int64_t{1} << 31), "id {} lies outside the vocabulary of {}", value,
+                loaded.model->config().decoder.vocab_size);
+        into.push_back(value);
       }
     };
     read_ids("input_ids", ids);

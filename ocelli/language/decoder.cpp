@@ -182,9 +182,10 @@ at::Tensor Decoder::forward(const DecoderInputs& inputs, nn::RunContext& context
   Pass shared{*kept, {}, {}, {}};
   if (config_.rope.rotary_width > 0) shared.rope = nn::rope_table(inputs.positions, config_.rope, inputs.rope_length, angles);
   if (config_.log_n_length > 0) {
-    const at::Tensor place = inputs.positions.to(angles) + 1;
+    // In fp64 as the reference: scores are large where this rule is at work.
+    const at::Tensor place = inputs.positions.to(at::kDouble) + 1;
     const double limit = static_cast<double>(config_.log_n_length);
-    shared.query_scale = (at::log(at::clamp_min(place, limit)) / std::log(limit)).view({length, 1, 1});
+    shared.query_scale = (at::log(at::clamp_min(place, limit)) / std::log(limit)).to(angles).view({length, 1, 1});
   }
   if (config_.visual_expert && inputs.visual_rows.defined() && inputs.visual_rows.numel() > 0) {
     at::Tensor is_text = at::ones({length}, inputs.visual_rows.options().dtype(at::kBool));

@@ -161,7 +161,7 @@ void fill_from(Model& model, std::string_view prefix, const std::vector<WeightSo
       const std::string in_file =
           found->second.published == name ? "" : fmt::format(" (in the file {})", found->second.published);
       wrong.push_back(
-          fmt::format("{}{} is [{}], expected [{}]", name, in_file, fmt::join(shape, ", "), fmt::join(parameter.shape, ", ")));
+          fmt::format("{} is [{}], expected [{}]{}", name, fmt::join(shape, ", "), fmt::join(parameter.shape, ", "), in_file));
     }
   });
   for (const auto& [name, stored] : available) {

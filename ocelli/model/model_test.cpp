@@ -78,7 +78,7 @@ TEST(ModelConfig, NamesKeyAndValueBeforeAnythingIsAllocated) {
       {"llama", "/hidden_size", "32", {"hidden_size is \"32\", expected an integer"}},
       {"llama", "/num_attention_heads", 3, {"hidden_size 32 is no multiple of num_attention_heads 3"}},
       {"llama", "/num_key_value_heads", 3, {"num_attention_heads 4 is no multiple of num_key_value_heads 3"}},
-      {"llama", "/head_dim", 7, {"7 of the 7 numbers of a head are rotated", "even"}},
+      {"llama", "/head_dim", 7, {"rotates 7 of the 7 numbers of a head", "even"}},
       {"llama", "/num_hidden_layers", 1'000'000, {"num_hidden_layers is 1000000, expected 1 to"}},
       {"llama", "/vocab_size", int64_t{1} << 40, {"vocab_size is 1099511627776, expected 1 to"}},
       {"llama", "/hidden_act", "mish", {"activation \"mish\" is not known"}},

@@ -39,7 +39,7 @@ num_hidden_layers = 1
 num_attention_heads = 2
 [tokenizer]
 train = true
-vocab_size = 280
+vocab_size = 266
 [[data]]
 name = "tiny"
 path = "data.json"

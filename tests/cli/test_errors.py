@@ -73,7 +73,7 @@ def test_a_config_that_contradicts_the_weights_names_both_shapes(model, fails):
 
 
 @pytest.mark.parametrize("part, key, value, expected", [
-    (None, "model_type", "llavanext", ["model_type", "llavanext", "known are llava"]),
+    (None, "model_type", "llavanext", ["model_type", "llavanext", "known layouts are", "llava"]),
     ("text_config", "model_type", "mamba", ["text_config.model_type", "mamba"]),
     ("vision_config", "model_type", "resnet", ["vision_config.model_type", "resnet", "clip_vision_model"]),
     ("text_config", "hidden_size", "wide", ["text_config.hidden_size", "wide", "integer"]),

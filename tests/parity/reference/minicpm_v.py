@@ -28,7 +28,8 @@ def tower(weights, x):
     grid, table = tuple(patches.shape[2:]), w("pos_embed")[0]
     side = math.isqrt(len(table))
     if grid != (side, side):
-        table = table.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+        # Contiguous: torch 2.13 gives wrong numbers for a channels-last map resized to one column.
+        table = table.reshape(1, side, side, -1).permute(0, 3, 1, 2).contiguous()
         table = F.interpolate(table, size=grid, mode="bicubic", antialias=True, align_corners=False).permute(0, 2, 3, 1).flatten(0, 2)
     x = patches[0].flatten(1).T + table
     width = x.shape[-1] // heads
