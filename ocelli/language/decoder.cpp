@@ -183,9 +183,14 @@ at::Tensor Decoder::forward(const DecoderInputs& inputs, nn::RunContext& context
   if (config_.rope.rotary_width > 0) shared.rope = nn::rope_table(inputs.positions, config_.rope, inputs.rope_length, angles);
   if (config_.log_n_length > 0) {
     // In fp64 as the reference: scores are large where this rule is at work.
-    const at::Tensor place = inputs.positions.to(at::kDouble) + 1;
     const double limit = static_cast<double>(config_.log_n_length);
-    shared.query_scale = (at::log(at::clamp_min(place, limit)) / std::log(limit)).to(angles).view({length, 1, 1});
+    const at::Tensor places = inputs.positions.to(at::kCPU).contiguous();
+    at::Tensor scale = at::empty({length, 1, 1}, at::kDouble);
+    for (int64_t i = 0; i < length; ++i) {
+      const double place = static_cast<double>(places.const_data_ptr<int64_t>()[i] + 1);
+      scale.data_ptr<double>()[i] = std::log(std::max(place, limit)) / std::log(limit);
+    }
+    shared.query_scale = scale.to(inputs.embeds.device(), angles);
   }
   if (config_.visual_expert && inputs.visual_rows.defined() && inputs.visual_rows.numel() > 0) {
     at::Tensor is_text = at::ones({length}, inputs.visual_rows.options().dtype(at::kBool));

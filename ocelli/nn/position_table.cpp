@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "ocelli/base/error.h"
+#include "ocelli/nn/rope.h"
 
 namespace ocelli::nn {
 
@@ -15,7 +16,8 @@ at::Tensor sin_cos_table(image::Grid grid, int64_t width) {
   // Both halves repeat along the other axis: sines are taken once a row and once a column.
   const auto axis = [&](int64_t length) {
     const at::Tensor angles = at::outer(at::arange(length, at::kDouble), frequencies);
-    return at::cat({angles.sin(), angles.cos()}, 1).to(at::kFloat);
+    const RopeTable table = turned(angles);
+    return at::cat({table.sine, table.cosine}, 1).to(at::kFloat);
   };
   const at::Tensor columns = axis(grid.columns).unsqueeze(0).expand({grid.rows, grid.columns, width / 2});
   const at::Tensor rows = axis(grid.rows).unsqueeze(1).expand({grid.rows, grid.columns, width / 2});

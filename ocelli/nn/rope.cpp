@@ -100,6 +100,24 @@ at::Tensor rows_of_frequencies(const RopeConfig& config) {
 
 }  // namespace
 
+RopeTable turned(const at::Tensor& angles) {
+  if (!angles.is_cpu()) return {angles.cos(), angles.sin()};
+  const at::Tensor from = angles.contiguous();
+  RopeTable table{at::empty_like(from), at::empty_like(from)};
+  AT_DISPATCH_FLOATING_TYPES(from.scalar_type(), "rope_table", [&] {
+    const scalar_t* angle = from.const_data_ptr<scalar_t>();
+    scalar_t* cosine = table.cosine.data_ptr<scalar_t>();
+    scalar_t* sine = table.sine.data_ptr<scalar_t>();
+    parallel_chunks(from.numel(), 4096, [&](int64_t, int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        cosine[i] = static_cast<scalar_t>(std::cos(static_cast<double>(angle[i])));
+        sine[i] = static_cast<scalar_t>(std::sin(static_cast<double>(angle[i])));
+      }
+    });
+  });
+  return table;
+}
+
 RopeTable rope_table(const at::Tensor& positions, const RopeConfig& config, int64_t length, at::ScalarType dtype) {
   const auto options = at::TensorOptions().dtype(dtype).device(positions.device());
   const bool asks_length = config.scaling == RopeConfig::Scaling::kDynamic || config.scaling == RopeConfig::Scaling::kQwen ||
@@ -115,7 +133,7 @@ RopeTable rope_table(const at::Tensor& positions, const RopeConfig& config, int6
   } else {
     angles = positions.to(dtype).unsqueeze(1) * frequencies.unsqueeze(0);
   }
-  RopeTable table{angles.cos(), angles.sin()};
+  RopeTable table = turned(angles);
   if (config.attention_factor != 1.0) {
     table.cosine = table.cosine * config.attention_factor;
     table.sine = table.sine * config.attention_factor;

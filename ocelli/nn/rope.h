@@ -37,6 +37,10 @@ struct RopeTable {
   at::Tensor sine;    ///< [T, R / 2]
 };
 
+/// Cosine and sine of angles, in loops of our own on the CPU: LibTorch hands at::cos and at::sin to MKL's vector functions, whose second
+/// thread now and then answers with errors of 1e-4 (seen with torch 2.13 on a CPU with AVX-512; never with MKL held to AVX2).
+RopeTable turned(const at::Tensor& angles);
+
 /// positions: [T] int64, or [3, T] with mrope_section. `length`: of the whole sequence, for scalings that ask; 0: one more than
 /// the largest position. Angles are computed in fp32 as the references do, in fp64 for `dtype` kDouble.
 RopeTable rope_table(const at::Tensor& positions, const RopeConfig& config, int64_t length, at::ScalarType dtype);

@@ -30,7 +30,7 @@ nn::RopeTable grid_rotation(image::Grid grid, int64_t head_width, const at::Tens
                                      along(grid.columns).unsqueeze(0).expand({grid.rows, grid.columns, each})},
                                     -1)
                                 .reshape({grid.count(), axis});
-  return {angles.cos(), angles.sin()};
+  return nn::turned(angles);
 }
 
 class SelfAttention final : public nn::Module {

@@ -25,7 +25,7 @@ nn::RopeTable grid_rotation(image::Grid grid, int64_t head_width, double span, b
                               -1)
                           .reshape({grid.count(), 2 * quarter});
   if (class_token) angles = at::cat({at::zeros({1, 2 * quarter}, options), angles});
-  return {angles.cos(), angles.sin()};
+  return nn::turned(angles);
 }
 
 class SelfAttention final : public nn::Module {
