@@ -120,8 +120,8 @@ int conversation(const ChatOptions& options, const LoadedModel& loaded) {
       OrderedJson asked = messages;
       asked.push_back(user_message(line, waiting.size()));
       const std::vector<int64_t> counts = visual_counts(*loaded.model, seen);
-      const std::vector<int64_t> ids = loaded.processor->expand(
-          loaded.processor->encode(loaded.processor->render(asked, true)), counts, {}, tilings_of(seen));
+      const std::vector<int64_t> ids =
+          loaded.processor->expand(loaded.processor->encode(loaded.processor->render(asked, true)), counts, {}, tilings_of(seen));
       Printer printer(*loaded.processor);
       const std::vector<int64_t> instruction = seen.empty() ? std::vector<int64_t>() : loaded.processor->instruction_ids(line);
       const infer::Generation answer = engine.generate(

@@ -54,7 +54,7 @@ struct ImageProcessor {
   std::shared_ptr<const ImageProcessor> aux;  ///< a second tower's table; null without
   /// How each picture is prepared when a prompt has more than one (LLaVA-OneVision); null: the same way.
   std::shared_ptr<const ImageProcessor> several;
-  std::optional<SecondView> second;           ///< or both towers' pixels are made of one; with Cut::kNone
+  std::optional<SecondView> second;  ///< or both towers' pixels are made of one; with Cut::kNone
 
   /// The table for each of that many pictures of one prompt.
   const ImageProcessor& of_prompt(size_t pictures) const { return pictures > 1 && several ? *several : *this; }

@@ -25,7 +25,8 @@ bool is_llava(const ModelConfig& config) {
   if (!config.vision || !config.connector || config.aux_vision) return false;
   const language::DecoderFamily* decoder = language::find_decoder_family(config.decoder.model_type);
   // Its head is the whole model's: without bias and scale.
-  if (decoder == nullptr || !decoder->in_transformers || config.decoder.head_bias || config.decoder.logits_divisor != 1) return false;
+  if (decoder == nullptr || !decoder->in_transformers || config.decoder.head_bias || config.decoder.logits_divisor != 1)
+    return false;
   const vision::VisionConfig& tower = *config.vision;
   // "default" drops a first row, so without a class token only "full" says the same there.
   const bool same_rows = tower.class_embedding || tower.keep_class_token;

@@ -37,8 +37,9 @@ struct RopeTable {
   at::Tensor sine;    ///< [T, R / 2]
 };
 
-/// Cosine and sine of angles, in loops of our own on the CPU: LibTorch hands at::cos and at::sin to MKL's vector functions, whose second
-/// thread now and then answers with errors of 1e-4 (seen with torch 2.13 on a CPU with AVX-512; never with MKL held to AVX2).
+/// Cosine and sine of angles, in loops of our own on the CPU: LibTorch hands at::cos and at::sin to MKL's vector functions, whose
+/// second thread now and then answers with errors of 1e-4 (seen with torch 2.13 on a CPU with AVX-512; never with MKL held to
+/// AVX2).
 RopeTable turned(const at::Tensor& angles);
 
 /// positions: [T] int64, or [3, T] with mrope_section. `length`: of the whole sequence, for scalings that ask; 0: one more than

@@ -54,7 +54,8 @@ std::span<const Family> families();
 const Family* find_family(std::string_view name);
 
 // What readers share.
-/// The folder a config key names: beside config.json, as a path, or in the Hugging Face cache. Throws Error with the download command.
+/// The folder a config key names: beside config.json, as a path, or in the Hugging Face cache. Throws Error with the download
+/// command.
 std::filesystem::path named_folder(const Source& source, const char* key);
 /// `eos_token_id` (number or list) and `bos_token_id` of the outermost config, else the decoder's.
 void read_special_tokens(const JsonView& config, ModelConfig& out);
