@@ -3,12 +3,9 @@
 Every parameter is drawn at random, norms and biases too: what starts as zero or one in a new model would hide a swapped or forgotten term.
 """
 
-import io
 import math
 
-import numpy as np
 import torch
-from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     CLIPImageProcessor,
@@ -189,16 +186,3 @@ def make_llama(path, spec, seed=0):
     model.save_pretrained(path)
     tokenizer(spec.get("bos", False)).save_pretrained(path)
     return Folder(path, model)
-
-
-def picture(path, rng, width=None, height=None):
-    """A PNG of shapes and noise, of an odd size unless one is given; returns it as Pillow reads it back."""
-    width = width or int(rng.integers(9, 120))
-    height = height or int(rng.integers(9, 120))
-    coarse = rng.integers(0, 256, (5, 4, 3), dtype=np.uint8)
-    smooth = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), dtype=np.int16)
-    pixels = np.clip(smooth + rng.integers(-30, 31, smooth.shape), 0, 255).astype(np.uint8)
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "png")
-    path.write_bytes(data.getvalue())
-    return Image.open(io.BytesIO(data.getvalue()))

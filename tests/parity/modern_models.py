@@ -8,7 +8,8 @@ import json
 
 import numpy as np
 import torch
-from llava_models import CORPUS, VOCABULARY, picture, randomize
+from harness import close, picture, sentence, train_on_pictures
+from llava_models import CORPUS, VOCABULARY, randomize
 from safetensors.numpy import load_file as load_arrays
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
@@ -46,7 +47,6 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-WORDS = "what colour is the circle in this picture and how many shirts do you see 42 façade 你好 yes no".split(" ")
 TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() }}: {% if message['content'] is string %}{{ message['content'] }}"
     "{% else %}{% for part in message['content'] %}{% if part['type'] == 'image' %}IMAGE\n{% elif part['type'] == 'text' %}"
@@ -74,10 +74,6 @@ def without_video(processor_class):
 
     return type(processor_class.__name__, (processor_class,), {"check_argument_for_proper_class": check,
                                                                "get_attributes": classmethod(lambda cls: ["image_processor", "tokenizer"])})
-
-
-def sentence(rng):
-    return " ".join(rng.choice(WORDS, int(rng.integers(2, 9))))
 
 
 class ModernFolder:
@@ -127,12 +123,6 @@ class ModernFolder:
         ends = self.model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         return ids[:-1] if ids and ids[-1] in ends else ids
-
-
-def close(ours, theirs, what):
-    assert ours.shape == tuple(theirs.shape), what
-    worst, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
-    assert worst <= 1e-4 * largest, f"{what}: differs by {worst}, the largest is {largest}"
 
 
 def compare(out, inputs, reference):
@@ -191,36 +181,9 @@ def run_chat(run_ocelli, folder, tmp_path, rng, sizes):
     assert told["parameters"] == sum(parameter.numel() for parameter in folder.model.parameters())
 
 
-RECIPE = """
-name = "roundtrip"
-[model]
-base = "{base}"
-[[data]]
-name = "tiny"
-path = "{data}"
-[train]
-precision = "fp32"
-max_length = 2048
-[[stage]]
-name = "all"
-learning_rate = 1e-2
-batch_size = 2
-max_steps = 3
-warmup_ratio = 0.0
-"""
-
-
 def run_training(run_ocelli, folder, tmp_path, rng, size, parts, form="raw"):
     """Two steps, and what they wrote: transformers loads it, all parts moved, and both programs still agree."""
-    records = []
-    for i in range(4):
-        picture(tmp_path / f"t{i}.png", rng, *size)
-        records.append({"id": i, "image": f"t{i}.png", "conversations": [{"from": "human", "value": f"<image>\n{sentence(rng)}?"},
-                                                                         {"from": "gpt", "value": sentence(rng)}]})
-    (tmp_path / "data.json").write_text(json.dumps(records))
-    (tmp_path / "recipe.toml").write_text(RECIPE.format(base=folder.path, data=tmp_path / "data.json"))
-    run_ocelli(["train", tmp_path / "recipe.toml", "--out", tmp_path / "run", "--max-steps", 2])
-    written = tmp_path / "run" / "checkpoints" / "step-2"
+    written = train_on_pictures(run_ocelli, folder.path, tmp_path, rng, 4, size, max_length=2048)
     theirs, loading = type(folder.model).from_pretrained(written, output_loading_info=True)
     unused = [key for key in loading["missing_keys"] if "post_layernorm" not in key and ".head." not in key]
     assert not unused and not loading["unexpected_keys"] and not loading["mismatched_keys"], loading

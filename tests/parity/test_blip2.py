@@ -12,34 +12,16 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parent))
+from harness import close, made_once, picture, sentence
 from blip2_models import CONFIGS, make
-from llava_models import picture
 
-WORDS = "what colour is the circle in this picture and how many shirts do you see 42 façade 你好 yes no".split(" ")
 ALL_CASES = 12
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """folders(name): the saved model of that row of CONFIGS, made once."""
-    root, made = tmp_path_factory.mktemp("blip2"), {}
-
-    def get(name):
-        if name not in made:
-            made[name] = make(root / name, CONFIGS[name], seed=list(CONFIGS).index(name))
-        return made[name]
-
-    return get
-
-
-def sentence(rng):
-    return " ".join(rng.choice(WORDS, int(rng.integers(2, 9))))
-
-
-def close(ours, theirs, what):
-    assert ours.shape == tuple(theirs.shape), what
-    worst, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
-    assert worst <= 1e-4 * largest, f"{what}: differs by {worst}, the largest is {largest}"
+    return made_once(tmp_path_factory.mktemp("blip2"), CONFIGS, make)
 
 
 def compare(out, inputs, reference):

@@ -2,10 +2,15 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+
+sys.path.insert(0, str(Path(__file__).parent))
+from harness import close
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +24,6 @@ def golden(goldens, repo_root):
         pytest.skip(f"golden {name} is not here")
 
     return get
-
-
-def close(ours, theirs, what, bound=1e-4):
-    assert ours.shape == theirs.shape, what
-    worst, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
-    assert worst <= bound * largest, f"{what}: differs by {worst}, the largest is {largest}"
 
 
 def pictures_of(folder):

@@ -4,6 +4,7 @@ decoding, and that what training writes is read again. The folders are those of 
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,12 @@ import pytest
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+sys.path.insert(0, str(Path(__file__).parent))
+from harness import close_numbers, recipe
+
 ROOT = Path(os.environ.get("OCELLI_GOLDENS", Path(__file__).parent / "goldens"))
 CASES = sorted(path.name for path in ROOT.iterdir() if path.name.startswith(("cogvlm-", "cogagent-", "internvl-1.5-")))
 ONE_EACH = list({name.rsplit("-", 1)[0]: name for name in CASES}.values())
-
-
-def close(ours, theirs, what):
-    theirs = theirs.reshape(ours.shape)
-    worst, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
-    assert worst <= 1e-4 * largest, f"{what}: differs by {worst}, the largest is {largest}"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -28,10 +26,10 @@ def test_features_and_memory_are_the_original_codes(name, run_ocelli, tmp_path):
     images = [part for path in sorted((ROOT / name).glob("image_*.png")) for part in ("--image", path)]
     run_ocelli(["features", ROOT / name / "model", *images, "--out", tmp_path / "o.safetensors"])
     ours = load_file(tmp_path / "o.safetensors")
-    close(ours["features"], expected["tower_features"], "features")
-    close(ours["visual_tokens"], expected["visual_tokens"], "visual tokens")
+    close_numbers(ours["features"], expected["tower_features"], "features")
+    close_numbers(ours["visual_tokens"], expected["visual_tokens"], "visual tokens")
     if "cross_memory" in expected:
-        close(ours["features_aux"], expected["cross_memory"], "cross memory")
+        close_numbers(ours["features_aux"], expected["cross_memory"], "cross memory")
         side = expected["cross_pixel_values"].shape[-1]
         assert expected["cross_pixel_values"].shape == (1, 3, side, side)
 
@@ -81,33 +79,14 @@ def test_cached_decoding_is_what_whole_passes_give(name, run_ocelli, tmp_path):
     assert answer["tokens"] == found
 
 
-RECIPE = """
-name = "written"
-[model]
-base = "{base}"
-[[data]]
-name = "tiny"
-path = "{data}"
-[train]
-precision = "fp32"
-max_length = 512
-[[stage]]
-name = "all"
-train = ["connector"]
-learning_rate = 1e-12
-batch_size = 1
-max_steps = 1
-warmup_ratio = 0.0
-"""
-
-
 @pytest.mark.parametrize("name", ONE_EACH)
 def test_what_training_writes_is_read_again(name, run_ocelli, tmp_path):
     folder, _ = with_words(name, tmp_path / "model")
     shutil.copy(ROOT / name / "image_0.png", tmp_path / "t.png")
     record = {"id": 0, "image": "t.png", "conversations": [{"from": "human", "value": "<image>\nw5 w6"}, {"from": "gpt", "value": "w8 w9"}]}
     (tmp_path / "data.json").write_text(json.dumps([record]))
-    (tmp_path / "recipe.toml").write_text(RECIPE.format(base=folder, data=tmp_path / "data.json"))
+    (tmp_path / "recipe.toml").write_text(recipe(folder, tmp_path / "data.json", max_length=512, learning_rate=1e-12, batch_size=1, max_steps=1,
+                                                 stage='train = ["connector"]'))
     run_ocelli(["train", tmp_path / "recipe.toml", "--out", tmp_path / "run"])
     written = tmp_path / "run" / "checkpoints" / "step-1"
     results = []

@@ -8,7 +8,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import transformers
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).parent))
+from harness import close, train_on_text
 from llava_models import VOCABULARY, Folder, randomize, tokenizer
 
 SIZES = dict(vocab_size=VOCABULARY, hidden_size=48, intermediate_size=88, num_hidden_layers=4, num_attention_heads=4, bos_token_id=0,
@@ -100,12 +100,6 @@ def folders(tmp_path_factory):
 def inputs_of(path, text):
     # Not AutoTokenizer: by some model types it would put another pre-tokenizer in.
     return {"input_ids": PreTrainedTokenizerFast.from_pretrained(path)(text, return_tensors="pt")["input_ids"]}
-
-
-def close(ours, theirs, what):
-    assert ours.shape == tuple(theirs.shape), what
-    worst, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
-    assert worst <= 1e-4 * largest, f"{what}: differs by {worst}, the largest is {largest}"
 
 
 def same_logits(run_ocelli, ours, theirs, text, out):
@@ -222,36 +216,11 @@ def test_internlm2_is_a_llama_with_other_names(bias, run_ocelli, tmp_path):
         assert torch.allclose(value, published[key], atol=1e-6), key
 
 
-RECIPE = """
-name = "roundtrip"
-[model]
-base = "{base}"
-[[data]]
-name = "tiny"
-path = "{data}"
-[train]
-precision = "fp32"
-max_length = 256
-[[stage]]
-name = "all"
-learning_rate = {rate}
-batch_size = 2
-max_steps = 3
-warmup_ratio = 0.0
-"""
-
-
 def trained(run_ocelli, path, tmp_path, rate=1e-2):
     """What one step of training writes."""
     base = tmp_path / "base"
     shutil.copytree(path, base)
-    records = [{"id": i, "conversations": [{"from": "human", "value": "how many?"}, {"from": "gpt", "value": str(i)}]} for i in range(4)]
-    (tmp_path / "data.json").write_text(json.dumps(records))
-    (base / "chat_template.jinja").write_text(
-        "{% for message in messages %}{{ message.role }}: {{ message.content }}</s>{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}")
-    (tmp_path / "recipe.toml").write_text(RECIPE.format(base=base, data=tmp_path / "data.json", rate=rate))
-    run_ocelli(["train", tmp_path / "recipe.toml", "--out", tmp_path / "run", "--max-steps", 1])
-    return tmp_path / "run" / "checkpoints" / "step-1"
+    return train_on_text(run_ocelli, base, tmp_path, learning_rate=rate)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -11,11 +11,10 @@ from safetensors.numpy import load_file as load_arrays
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 sys.path.insert(0, str(Path(__file__).parent))
+from harness import close, made_once, picture, sentence, train_on_pictures
 from deepseek_models import CONFIGS, DeepseekFolder, make_deepseek
-from llava_models import picture
 from reference.deepseek_original import prepare, write_original
 
-WORDS = "what colour is the circle in this picture and how many shirts do you see 42 façade 你好 yes no".split(" ")
 
 # SigLIP has 16 heads in the original's table; its SAM always gives 24 x 24 patches, so SigLIP has as many.
 ORIGINALS = {
@@ -28,24 +27,7 @@ ORIGINALS = {
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """folders(name): the saved model of that row of CONFIGS, made once."""
-    root, made = tmp_path_factory.mktemp("deepseek"), {}
-
-    def get(name):
-        if name not in made:
-            made[name] = make_deepseek(root / name, CONFIGS[name], seed=list(CONFIGS).index(name))
-        return made[name]
-
-    return get
-
-
-def sentence(rng):
-    return " ".join(rng.choice(WORDS, int(rng.integers(2, 9))))
-
-
-def close(ours, theirs, what):
-    assert ours.shape == tuple(theirs.shape), what
-    worst, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
-    assert worst <= 1e-4 * largest, f"{what}: differs by {worst}, the largest is {largest}"
+    return made_once(tmp_path_factory.mktemp("deepseek"), CONFIGS, make_deepseek)
 
 
 def compare(out, ids, reference):
@@ -116,37 +98,10 @@ def test_explain_counts_the_tokens_and_parameters_that_are_there(name, folders, 
     assert told["parameters"] == counted
 
 
-RECIPE = """
-name = "roundtrip"
-[model]
-base = "{base}"
-[[data]]
-name = "tiny"
-path = "{data}"
-[train]
-precision = "fp32"
-max_length = 256
-[[stage]]
-name = "all"
-learning_rate = 1e-2
-batch_size = 2
-max_steps = 3
-warmup_ratio = 0.0
-"""
-
-
 @pytest.mark.parametrize("name", ["plain", "plain_tied", "hybrid_uneven"])
 def test_what_training_writes_loads_in_transformers(name, folders, run_ocelli, tmp_path):
     folder, rng = folders(name), np.random.default_rng(31)
-    records = []
-    for i in range(4):
-        picture(tmp_path / f"t{i}.png", rng)
-        records.append({"id": i, "image": f"t{i}.png", "conversations": [{"from": "human", "value": f"<image>\n{sentence(rng)}?"},
-                                                                         {"from": "gpt", "value": sentence(rng)}]})
-    (tmp_path / "data.json").write_text(json.dumps(records))
-    (tmp_path / "recipe.toml").write_text(RECIPE.format(base=folder.path, data=tmp_path / "data.json"))
-    run_ocelli(["train", tmp_path / "recipe.toml", "--out", tmp_path / "run", "--max-steps", 2])
-    written = tmp_path / "run" / "checkpoints" / "step-2"
+    written = train_on_pictures(run_ocelli, folder.path, tmp_path, rng, 4)
     theirs, loading = AutoModelForImageTextToText.from_pretrained(written, output_loading_info=True)
     assert type(theirs) is type(folder.model)
     assert not any(loading[key] for key in ("unexpected_keys", "mismatched_keys", "missing_keys")), loading

@@ -4,22 +4,19 @@ Read from $OCELLI_GOLDENS, by default tests/parity/goldens, where the smallest c
 was made.
 """
 
-import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+sys.path.insert(0, str(Path(__file__).parent))
+from harness import close_numbers
+
 ROOT = Path(os.environ.get("OCELLI_GOLDENS", Path(__file__).parent / "goldens"))
 CASES = sorted(path.name for path in ROOT.iterdir() if (path / "expected.safetensors").exists()) if ROOT.is_dir() else []
-
-
-def close(ours, theirs, what):
-    theirs = theirs.reshape(ours.shape)
-    worst, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
-    assert worst <= 1e-4 * largest, f"{what}: differs by {worst}, the largest is {largest}"
 
 
 def pixels_of(arrays):
@@ -40,10 +37,10 @@ def test_numbers_are_the_original_codes(name, run_ocelli, tmp_path):
     for i, (mine, theirs) in enumerate(zip(pixels_of(ours), pixels_of(expected), strict=True)):
         assert mine.shape == theirs.shape
         assert np.abs(mine - theirs).max() <= 1e-5, f"pixels of view {i}"
-    close(ours["visual_tokens"], expected["visual_tokens"], "visual_tokens")
+    close_numbers(ours["visual_tokens"], expected["visual_tokens"], "visual_tokens")
     if "input_ids_expanded" in expected:
         assert ours["input_ids"].tolist() == expected["input_ids_expanded"].tolist()
-    close(ours["logits"], expected["logits"], "logits")
+    close_numbers(ours["logits"], expected["logits"], "logits")
 
 
 def test_says_how_many_cases_there_are(capsys):

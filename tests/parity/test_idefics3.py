@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from harness import made_once
 from modern_models import make_idefics3, run_case, run_chat, run_training
 
 # Tiles as large as the tower's own pictures, and of other grids; markers as added tokens, and as plain text; grids of 25 a side,
@@ -25,14 +26,8 @@ SIZES = [(31, 77), (90, 40), (56, 56), (11, 9), (100, 7), (200, 190), (28, 28), 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    root, made = tmp_path_factory.mktemp("idefics3"), {}
-
-    def get(name):
-        if name not in made:
-            made[name] = make_idefics3(root / name, CONFIGS[name], list(CONFIGS).index(name))
-        return made[name]
-
-    return get
+    """folders(name): the saved model of that row of CONFIGS, made once."""
+    return made_once(tmp_path_factory.mktemp("idefics3"), CONFIGS, make_idefics3)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -21,7 +21,8 @@ from transformers import (
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
 sys.path.insert(0, str(Path(__file__).parent))
-from llava_models import picture, randomize, tokenizer
+from harness import close_numbers, made_once, picture, recipe
+from llava_models import randomize, tokenizer
 
 # InternViT 6B's branches (query and key norms, RMS norms, no biases), 300M's, and one whose last state is normalised.
 CONFIGS = {
@@ -87,20 +88,8 @@ class Folder:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    root, made = tmp_path_factory.mktemp("internvl"), {}
-
-    def get(name):
-        if name not in made:
-            made[name] = Folder(root / name, CONFIGS[name], list(CONFIGS).index(name))
-        return made[name]
-
-    return get
-
-
-def close(ours, theirs, what):
-    theirs = theirs.reshape(ours.shape)
-    worst, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
-    assert worst <= 1e-4 * largest, f"{what}: differs by {worst}, the largest is {largest}"
+    """folders(name): the saved model of that row of CONFIGS, made once."""
+    return made_once(tmp_path_factory.mktemp("internvl"), CONFIGS, Folder)
 
 
 def compare(out, model, inputs):
@@ -110,8 +99,8 @@ def compare(out, model, inputs):
         if "pixel_values" in inputs:
             assert np.abs(ours["pixel_values"] - inputs["pixel_values"].numpy()).max() <= 1e-6
             tokens = model.get_image_features(pixel_values=inputs["pixel_values"], return_dict=True).pooler_output
-            close(ours["visual_tokens"], torch.cat(list(tokens)).numpy(), "visual tokens")
-        close(ours["logits"], model(**inputs).logits[0].numpy(), "logits")
+            close_numbers(ours["visual_tokens"], torch.cat(list(tokens)).numpy(), "visual tokens")
+        close_numbers(ours["logits"], model(**inputs).logits[0].numpy(), "logits")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -170,25 +159,6 @@ def test_older_weight_names_give_the_same(folders, run_ocelli, tmp_path):
     compare(tmp_path / "o.safetensors", folder.model, folder.inputs(folder.chat("yes", pictures), pictures))
 
 
-RECIPE = """
-name = "roundtrip"
-[model]
-base = "{base}"
-[[data]]
-name = "tiny"
-path = "{data}"
-[train]
-precision = "fp32"
-max_length = 512
-[[stage]]
-name = "all"
-learning_rate = 1e-2
-batch_size = 2
-max_steps = 2
-warmup_ratio = 0.0
-"""
-
-
 @pytest.mark.parametrize("name", ["six", "small"])
 def test_what_training_writes_loads_in_transformers(name, folders, run_ocelli, tmp_path):
     folder, rng = folders(name), np.random.default_rng(31)
@@ -198,7 +168,7 @@ def test_what_training_writes_loads_in_transformers(name, folders, run_ocelli, t
         records.append({"id": i, "image": f"t{i}.png", "conversations": [{"from": "human", "value": "<image>\nwhat?"},
                                                                          {"from": "gpt", "value": "yes"}]})
     (tmp_path / "data.json").write_text(json.dumps(records))
-    (tmp_path / "recipe.toml").write_text(RECIPE.format(base=folder.path, data=tmp_path / "data.json"))
+    (tmp_path / "recipe.toml").write_text(recipe(folder.path, tmp_path / "data.json", max_length=512, max_steps=2))
     run_ocelli(["train", tmp_path / "recipe.toml", "--out", tmp_path / "run"])
     written = tmp_path / "run" / "checkpoints" / "step-2"
     theirs, loading = AutoModelForImageTextToText.from_pretrained(written, output_loading_info=True)

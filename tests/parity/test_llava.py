@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
 sys.path.insert(0, str(Path(__file__).parent))
-from llava_models import CONFIGS, Folder, make_llama, make_llava, picture
+from harness import close, made_once, picture, sentence as any_sentence, train_on_pictures, train_on_text
+from llava_models import CONFIGS, Folder, make_llama, make_llava
 
 CASES_PER_CONFIG, ALL_CASES_PER_CONFIG = 3, 17
 WORDS = "what colour is the circle in this picture and how many shirts do you see 42 façade 你好 🙂 yes no".split(" ")
@@ -22,24 +23,11 @@ WORDS = "what colour is the circle in this picture and how many shirts do you se
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """folders(name): the saved model of that row of CONFIGS, made once."""
-    root, made = tmp_path_factory.mktemp("llava"), {}
-
-    def get(name):
-        if name not in made:
-            made[name] = make_llava(root / name, CONFIGS[name], seed=list(CONFIGS).index(name))
-        return made[name]
-
-    return get
+    return made_once(tmp_path_factory.mktemp("llava"), CONFIGS, make_llava)
 
 
 def sentence(rng):
-    return " ".join(rng.choice(WORDS, int(rng.integers(2, 9))))
-
-
-def close(ours, theirs, what):
-    assert ours.shape == tuple(theirs.shape), what
-    worst, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
-    assert worst <= 1e-4 * largest, f"{what}: differs by {worst}, the largest is {largest}"
+    return any_sentence(rng, WORDS)
 
 
 def compare(out, inputs, reference):
@@ -226,37 +214,10 @@ def test_llama_logits_and_answers_are_the_references(name, run_ocelli, tmp_path)
     assert answer["tokens"] == folder.generate(inputs, 16)
 
 
-RECIPE = """
-name = "roundtrip"
-[model]
-base = "{base}"
-[[data]]
-name = "tiny"
-path = "{data}"
-[train]
-precision = "fp32"
-max_length = 256
-[[stage]]
-name = "all"
-learning_rate = 1e-2
-batch_size = 2
-max_steps = 3
-warmup_ratio = 0.0
-"""
-
-
 @pytest.mark.parametrize("name", ["gqa_bias", "tied", "siglip_list", "layer_list", "first_state", "cropped"])
 def test_what_training_writes_loads_in_transformers(name, folders, run_ocelli, tmp_path):
     folder, rng = folders(name), np.random.default_rng(31)
-    records = []
-    for i in range(6):
-        picture(tmp_path / f"t{i}.png", rng)
-        records.append({"id": i, "image": f"t{i}.png", "conversations": [{"from": "human", "value": f"<image>\n{sentence(rng)}?"},
-                                                                         {"from": "gpt", "value": sentence(rng)}]})
-    (tmp_path / "data.json").write_text(json.dumps(records))
-    (tmp_path / "recipe.toml").write_text(RECIPE.format(base=folder.path, data=tmp_path / "data.json"))
-    run_ocelli(["train", tmp_path / "recipe.toml", "--out", tmp_path / "run", "--max-steps", 2])
-    written = tmp_path / "run" / "checkpoints" / "step-2"
+    written = train_on_pictures(run_ocelli, folder.path, tmp_path, rng, 6, words=WORDS)
     assert json.loads((written / "config.json").read_text())["model_type"] == "llava"
     theirs, loading = AutoModelForImageTextToText.from_pretrained(written, output_loading_info=True)
     assert not loading["unexpected_keys"] and not loading["mismatched_keys"]
@@ -275,13 +236,7 @@ def test_what_training_writes_loads_in_transformers(name, folders, run_ocelli, t
 
 def test_a_trained_llama_loads_in_transformers(run_ocelli, tmp_path):
     folder = make_llama(tmp_path / "model", CONFIGS["gqa_bias"], seed=22)
-    records = [{"id": i, "conversations": [{"from": "human", "value": "how many?"}, {"from": "gpt", "value": str(i)}]} for i in range(4)]
-    (tmp_path / "data.json").write_text(json.dumps(records))
-    (tmp_path / "model" / "chat_template.jinja").write_text(
-        "{% for message in messages %}{{ message.role }}: {{ message.content }}</s>{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}")
-    (tmp_path / "recipe.toml").write_text(RECIPE.format(base=folder.path, data=tmp_path / "data.json"))
-    run_ocelli(["train", tmp_path / "recipe.toml", "--out", tmp_path / "run", "--max-steps", 1])
-    written = tmp_path / "run" / "checkpoints" / "step-1"
+    written = train_on_text(run_ocelli, folder.path, tmp_path)
     theirs, loading = AutoModelForCausalLM.from_pretrained(written, output_loading_info=True)
     assert not any(loading[key] for key in ("unexpected_keys", "mismatched_keys", "missing_keys"))
     inputs = {"input_ids": AutoTokenizer.from_pretrained(written)("yes 42", return_tensors="pt")["input_ids"]}

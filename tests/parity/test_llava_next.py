@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from harness import made_once
 from modern_models import make_llava_next, make_onevision, run_case, run_chat, run_training
 
 CONFIGS = {
@@ -23,15 +24,8 @@ SIZES = [(31, 77), (90, 40), (56, 56), (11, 9), (100, 7), (200, 190), (28, 28), 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    root, made = tmp_path_factory.mktemp("tiled"), {}
-
-    def get(name):
-        if name not in made:
-            make, spec = CONFIGS[name]
-            made[name] = make(root / name, spec, list(CONFIGS).index(name))
-        return made[name]
-
-    return get
+    """folders(name): the saved model of that row of CONFIGS, made once."""
+    return made_once(tmp_path_factory.mktemp("tiled"), CONFIGS, lambda path, row, number: row[0](path, row[1], number))
 
 
 @pytest.mark.parametrize("name", CONFIGS)

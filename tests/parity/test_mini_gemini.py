@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file as load_arrays
 
 sys.path.insert(0, str(Path(__file__).parent))
-from llava_models import picture
+from harness import picture
 from reference.mini_gemini import MiniGemini
 
 SPECS = {

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from harness import made_once
 from modern_models import make_paligemma, run_case, run_chat, run_training
 
 CONFIGS = {
@@ -20,14 +21,8 @@ SIZES = [(31, 77), (90, 40), (56, 56), (11, 9), (100, 7)]
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    root, made = tmp_path_factory.mktemp("paligemma"), {}
-
-    def get(name):
-        if name not in made:
-            made[name] = make_paligemma(root / name, CONFIGS[name], list(CONFIGS).index(name))
-        return made[name]
-
-    return get
+    """folders(name): the saved model of that row of CONFIGS, made once."""
+    return made_once(tmp_path_factory.mktemp("paligemma"), CONFIGS, make_paligemma)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

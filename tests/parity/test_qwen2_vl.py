@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from harness import made_once, picture
 from modern_models import make_qwen2, run_case, run_chat, run_training
 
 # Published shapes shrunk; windows of 1, 2 and 3 merged patches, of which the last leaves narrow ones at the edges.
@@ -28,14 +29,8 @@ SIZES = [(31, 77), (90, 40), (56, 56), (11, 9), (100, 7), (200, 190), (28, 28), 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    root, made = tmp_path_factory.mktemp("qwen2"), {}
-
-    def get(name):
-        if name not in made:
-            made[name] = make_qwen2(root / name, CONFIGS[name], list(CONFIGS).index(name))
-        return made[name]
-
-    return get
+    """folders(name): the saved model of that row of CONFIGS, made once."""
+    return made_once(tmp_path_factory.mktemp("qwen2"), CONFIGS, make_qwen2)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -81,7 +76,6 @@ def test_published_configs_have_the_decoders_keys_outside(name, folders, run_oce
 
 
 def test_a_picture_200_times_as_long_as_wide_is_refused_by_name(folders, run_ocelli, tmp_path):
-    from llava_models import picture
 
     picture(tmp_path / "long.png", np.random.default_rng(1), 402, 2)
     result = run_ocelli(["logits", folders("qwen2").path, "--image", tmp_path / "long.png", "-p", "what", "--out", tmp_path / "o.safetensors"], code=1)

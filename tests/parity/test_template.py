@@ -11,7 +11,6 @@ import random
 import subprocess
 import sys
 
-import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))  # the two modules beside this one
 

@@ -25,7 +25,8 @@ from transformers import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent))
-from llava_models import picture, randomize
+from harness import picture
+from llava_models import randomize
 
 SIZES = dict(hidden_size=36, num_hidden_layers=3, num_attention_heads=3, image_size=28, patch_size=7)
 MLP = dict(intermediate_size=50)
