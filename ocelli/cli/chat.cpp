@@ -68,7 +68,7 @@ int one_answer(const ChatOptions& options, const LoadedModel& loaded, double loa
       [&](int64_t id) {
         if (!options.json) printer.add(id);
       },
-      options.prompt.boxes(pictures), prompt.instruction_ids);
+      prompt.boxes, prompt.instruction_ids);
   if (!options.json) {
     printer.finish();
     print_timings(answer);

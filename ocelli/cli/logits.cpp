@@ -24,7 +24,7 @@ int logits(const LogitsOptions& options) {
   const Prompt prompt = options.prompt.read(loaded, pictures);
   model::ModelInputs inputs = loaded.processor->make_inputs(prompt.ids, pictures, loaded.model->token_grids(pictures));
   inputs.instruction_ids = model::instruction_rows(prompt.instruction_ids, inputs.pixels);
-  inputs.boxes = options.prompt.boxes(pictures);
+  inputs.boxes = prompt.boxes;
   if (inputs.boxes.defined()) {
     inputs.box_rows = nn::index_tensor(loaded.model->box_rows(prompt.ids));
     require(inputs.box_rows.numel() == inputs.boxes.size(0), "the text has {} places for boxes, {} boxes were given",

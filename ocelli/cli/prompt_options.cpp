@@ -10,6 +10,28 @@
 #include "ocelli/model/visual_ids.h"
 
 namespace ocelli::cli {
+namespace {
+
+/// `boxes` of an ids' file, in pixels of the one picture; see Prompt.
+at::Tensor boxes_of(const Json& json, const std::string& ids_file, const std::vector<model::PixelTiles>& pictures) {
+  require(json["boxes"].is_array() && !json["boxes"].empty(), "{}: boxes: expected a list of [left, top, right, bottom]",
+          ids_file);
+  require(pictures.size() == 1, "{}: boxes lie in one picture, but {} were given", ids_file, pictures.size());
+  const image::Tiling& tiling = pictures[0].tiling;
+  std::vector<float> numbers;
+  for (const Json& box : json["boxes"]) {
+    const bool four =
+        box.is_array() && box.size() == 4 && std::all_of(box.begin(), box.end(), [](const Json& one) { return one.is_number(); });
+    require(four, "{}: boxes holds {}, expected [left, top, right, bottom]", ids_file, box.dump());
+    const image::Box inside =
+        image::in_padded_square({box[0].get<double>(), box[1].get<double>(), box[2].get<double>(), box[3].get<double>()},
+                                {tiling.picture_height, tiling.picture_width});
+    for (const double corner : {inside.x1, inside.y1, inside.x2, inside.y2}) numbers.push_back(static_cast<float>(corner));
+  }
+  return at::tensor(numbers).view({-1, 4});
+}
+
+}  // namespace
 
 void PromptOptions::add_to(CLI::App& verb, bool with_ids) {
   add_repeatable(verb, "--image", images, "a picture: JPEG, PNG or WebP (repeatable)")->type_name("FILE");
@@ -42,6 +64,7 @@ Prompt PromptOptions::read(const LoadedModel& loaded, const std::vector<model::P
     };
     read_ids("input_ids", ids);
     if (view.has("token_type_ids") && json["token_type_ids"].is_array()) read_ids("token_type_ids", types);
+    if (json.contains("boxes")) out.boxes = boxes_of(json, ids_file, pictures);
     if (view.has("qformer_input_ids") && json["qformer_input_ids"].is_array()) {
       require(reads, "{}: qformer_input_ids are given, but the model's connector reads no text", ids_file);
       read_ids("qformer_input_ids", out.instruction_ids);
@@ -74,27 +97,6 @@ Prompt PromptOptions::read(const LoadedModel& loaded, const std::vector<model::P
     require(id >= 0 && id < vocabulary, "decoder_input_ids: id {} lies outside the vocabulary of {}", id, vocabulary);
   }
   return out;
-}
-
-at::Tensor PromptOptions::boxes(const std::vector<model::PixelTiles>& pictures) const {
-  if (ids_file.empty()) return {};
-  const Json json = read_json(ids_file);
-  if (!json.contains("boxes")) return {};
-  require(json["boxes"].is_array() && !json["boxes"].empty(), "{}: boxes: expected a list of [left, top, right, bottom]",
-          ids_file);
-  require(pictures.size() == 1, "{}: boxes lie in one picture, but {} were given", ids_file, pictures.size());
-  const image::Tiling& tiling = pictures[0].tiling;
-  std::vector<float> numbers;
-  for (const Json& box : json["boxes"]) {
-    const bool four =
-        box.is_array() && box.size() == 4 && std::all_of(box.begin(), box.end(), [](const Json& one) { return one.is_number(); });
-    require(four, "{}: boxes holds {}, expected [left, top, right, bottom]", ids_file, box.dump());
-    const image::Box inside =
-        image::in_padded_square({box[0].get<double>(), box[1].get<double>(), box[2].get<double>(), box[3].get<double>()},
-                                {tiling.picture_height, tiling.picture_width});
-    for (const double corner : {inside.x1, inside.y1, inside.x2, inside.y2}) numbers.push_back(static_cast<float>(corner));
-  }
-  return at::tensor(numbers).view({-1, 4});
 }
 
 }  // namespace ocelli::cli

@@ -12,6 +12,7 @@ namespace ocelli::cli {
 struct Prompt {
   std::vector<int64_t> ids;              ///< visual tokens in place (visual_ids.h)
   std::vector<int64_t> instruction_ids;  ///< the question in a Q-Former's own vocabulary; empty where none reads it
+  at::Tensor boxes;                      ///< [B, 4] in [0, 1] of the one picture's padded square; undefined without
   std::vector<int64_t> decoder_ids;      ///< what an encoder-decoder's decoder is given; empty for another model
 };
 
@@ -26,8 +27,6 @@ struct PromptOptions {
   /// The prompt for these pictures. Throws Error when placeholders and pictures differ in number, an id lies outside the
   /// vocabulary, or ids are given that the model has no use for.
   Prompt read(const LoadedModel& loaded, const std::vector<model::PixelTiles>& pictures) const;
-  /// `boxes` of the ids' file, pixels of the one picture, as [B, 4] in [0, 1] of its padded square; undefined without.
-  at::Tensor boxes(const std::vector<model::PixelTiles>& pictures) const;
 };
 
 }  // namespace ocelli::cli

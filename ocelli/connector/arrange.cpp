@@ -23,8 +23,7 @@ image::Grid Arrange::kept(const image::Tiling& tiling, image::Grid tile) const {
 int64_t Arrange::num_tokens(const image::Tiling& tiling, std::span<const int64_t> tokens_of_view, image::Grid grid) const {
   const int64_t all = std::accumulate(tokens_of_view.begin(), tokens_of_view.end(), int64_t{0});
   if (config_.kind == ArrangeConfig::Kind::kConcat) return all;
-  if (config_.kind == ArrangeConfig::Kind::kNewlineBehind) return all + 1;
-  if (tiling.count() == 1) return all + (config_.newline_after_single ? 1 : 0);
+  if (tiling.count() == 1) return all + 1;
   const image::Grid map = kept(tiling, grid);
   return tokens_of_view[0] + map.rows * (map.columns + 1);
 }
@@ -68,9 +67,7 @@ VisualTokens Arrange::forward(std::span<const at::Tensor> views, std::span<const
                         .reshape({wanted.rows * (wanted.columns + 1), width}));
     } else {
       own.assign(views.begin() + static_cast<std::ptrdiff_t>(first), views.begin() + static_cast<std::ptrdiff_t>(view));
-      const bool behind = config_.kind == ArrangeConfig::Kind::kNewlineBehind ||
-                          (config_.kind == ArrangeConfig::Kind::kUnpadNewline && config_.newline_after_single);
-      if (behind) own.push_back(newline);
+      if (newline.defined()) own.push_back(newline);
     }
     int64_t tokens = 0;
     for (const at::Tensor& part : own) tokens += part.size(0);

@@ -24,12 +24,10 @@ struct ArrangeConfig {
     /// AnyRes: the overview, then the tiles as one map with the padding taken off and `image_newline` behind each of its rows; a
     /// picture of one view is that view and one newline. Source: LLaVA-1.6; transformers' LlavaNextModel.pack_image_features.
     kUnpadNewline,
-    kNewlineBehind,  ///< views in their order and one newline behind the picture
   } kind = Kind::kConcat;
   int64_t width = 0;  ///< of a token, for the newline
   image::Unpad unpad = image::Unpad::kTruncate;
-  bool newline_after_single = true;  ///< kUnpadNewline: a picture of one view gets a newline
-  int64_t max_tiles = 0;             ///< > 0: LLaVA-OneVision's `anyres_max_N`: larger maps are shrunk (bilinear)
+  int64_t max_tiles = 0;  ///< > 0: LLaVA-OneVision's `anyres_max_N`: larger maps are shrunk (bilinear)
 };
 
 /// Joins the tokens of views to those of pictures.

@@ -14,9 +14,6 @@ std::shared_ptr<nn::Linear> linear(int64_t in, int64_t out, const QFormerConfig&
   return std::make_shared<nn::Linear>(in, out, true, nn::Init::normal(config.initializer_range));
 }
 
-/// What lies between modules in checkpoint names.
-struct Holder final : nn::Module {};
-
 struct Table final : nn::Module {
   Table(int64_t rows, const QFormerConfig& config) {
     weight = declare("weight", {rows, config.hidden_size}, nn::Init::normal(config.initializer_range));
@@ -48,7 +45,7 @@ class QFormer::Attention final : public nn::Module {
  public:
   Attention(int64_t source_width, const QFormerConfig& config)
       : heads_(config.num_attention_heads), width_(config.hidden_size), head_width_(width_ / heads_) {
-    auto inner = register_module("attention", std::make_shared<Holder>());
+    auto inner = register_module("attention", std::make_shared<nn::Holder>());
     query_ = inner->register_module("query", linear(width_, width_, config));
     key_ = inner->register_module("key", linear(source_width, width_, config));
     value_ = inner->register_module("value", linear(source_width, width_, config));
@@ -80,7 +77,7 @@ class QFormer::FeedForward {
  public:
   /// Registers `intermediate` + suffix and `output` + suffix with `owner`.
   FeedForward(nn::Module& owner, const std::string& suffix, const QFormerConfig& config) : activation_(config.hidden_act) {
-    auto intermediate = owner.register_module("intermediate" + suffix, std::make_shared<Holder>());
+    auto intermediate = owner.register_module("intermediate" + suffix, std::make_shared<nn::Holder>());
     dense_ = intermediate->register_module("dense", linear(config.hidden_size, config.intermediate_size, config));
     output_ = owner.register_module("output" + suffix, std::make_shared<Closing>(config.intermediate_size, config));
   }
@@ -143,7 +140,7 @@ class QFormer::Body final : public nn::Module {
   Body(const QFormerConfig& config, int64_t input_width) {
     norm = std::make_shared<nn::LayerNorm>(config.hidden_size, config.layer_norm_eps);
     if (config.vocab_size > 0) {
-      auto embeddings = register_module("embeddings", std::make_shared<Holder>());
+      auto embeddings = register_module("embeddings", std::make_shared<nn::Holder>());
       words = embeddings->register_module("word_embeddings", std::make_shared<Table>(config.vocab_size, config));
       positions =
           embeddings->register_module("position_embeddings", std::make_shared<Table>(config.max_position_embeddings, config));
@@ -151,8 +148,8 @@ class QFormer::Body final : public nn::Module {
     } else {
       register_module("layernorm", norm);
     }
-    auto encoder = register_module("encoder", std::make_shared<Holder>());
-    auto list = encoder->register_module("layer", std::make_shared<Holder>());
+    auto encoder = register_module("encoder", std::make_shared<nn::Holder>());
+    auto list = encoder->register_module("layer", std::make_shared<nn::Holder>());
     for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
       layers.push_back(list->register_module(
           std::to_string(i), std::make_shared<Layer>(i % config.cross_attention_frequency == 0, input_width, config)));

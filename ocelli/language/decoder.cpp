@@ -12,13 +12,6 @@
 namespace ocelli::language {
 namespace {
 
-nn::Init opening(const DecoderConfig& config) {
-  return nn::Init::normal(config.initializer_range);
-}
-nn::Init closing(const DecoderConfig& config) {
-  return nn::Init::normal(config.initializer_range / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers)));
-}
-
 /// Either form of MLP, of one kind of row.
 class FeedForward final : public nn::Module {
  public:
@@ -65,8 +58,6 @@ struct PositionTable final : nn::Module {
   at::Tensor weight;  ///< [rows, D]
 };
 
-struct Holder final : nn::Module {};
-
 }  // namespace
 
 class Decoder::Block final : public nn::Module {
@@ -100,7 +91,7 @@ class Decoder::Block final : public nn::Module {
     }
     at::Tensor mixed = added(residual, attended);
     if (cross_attn_) mixed = mixed + cross_attn_->forward(post_cross_attention_layernorm_->forward(mixed), pass, layer, wanted);
-    return added(mixed, feed_forward(post_attention_layernorm_->forward(mixed), pass, wanted));
+    return added(mixed, feed_forward(post_attention_layernorm_->forward(mixed), wanted));
   }
 
   Cost cost(int64_t rows, int64_t pairs, const Workload& work) const {
@@ -119,14 +110,9 @@ class Decoder::Block final : public nn::Module {
   at::Tensor added(const at::Tensor& x, const at::Tensor& branch) const {
     return residual_scale_ == 1 ? x + branch : x + branch * residual_scale_;
   }
-  at::Tensor feed_forward(const at::Tensor& x, const Pass& pass, const Wanted& wanted) const {
-    if (!pass.text_rows.defined()) return mlp_.forward(x);
-    if (wanted.rows.defined()) {
-      const at::Tensor is_visual = at::isin(wanted.rows, pass.inputs.visual_rows).unsqueeze(1);
-      return at::where(is_visual, visual_mlp_->forward(x), mlp_.forward(x));
-    }
+  at::Tensor feed_forward(const at::Tensor& x, const Wanted& wanted) const {
     return by_kind(
-        x, pass.text_rows, pass.inputs.visual_rows, [&](const at::Tensor& rows) { return mlp_.forward(rows); },
+        x, wanted.kinds, [&](const at::Tensor& rows) { return mlp_.forward(rows); },
         [&](const at::Tensor& rows) { return visual_mlp_->forward(rows); });
   }
 
@@ -145,7 +131,7 @@ class Decoder::Body final : public nn::Module {
   explicit Body(const DecoderConfig& config) {
     embed_tokens = register_module("embed_tokens", std::make_shared<Embedding>(config));
     if (config.learned_positions) embed_positions = register_module("embed_positions", std::make_shared<PositionTable>(config));
-    auto layers = register_module("layers", std::make_shared<Holder>());
+    auto layers = register_module("layers", std::make_shared<nn::Holder>());
     for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
       blocks.push_back(layers->register_module(std::to_string(i), std::make_shared<Block>(config)));
     }
@@ -193,9 +179,7 @@ at::Tensor Decoder::forward(const DecoderInputs& inputs, nn::RunContext& context
     shared.query_scale = scale.to(inputs.embeds.device(), angles);
   }
   if (config_.visual_expert && inputs.visual_rows.defined() && inputs.visual_rows.numel() > 0) {
-    at::Tensor is_text = at::ones({length}, inputs.visual_rows.options().dtype(at::kBool));
-    is_text.index_fill_(0, inputs.visual_rows, 0);
-    shared.text_rows = is_text.nonzero().flatten();
+    shared.kinds = Kinds::of(inputs.visual_rows, length);
   }
   const auto pass = std::make_shared<const Pass>(std::move(shared));
   const auto layout_in = [&](int64_t layer) {
@@ -206,10 +190,11 @@ at::Tensor Decoder::forward(const DecoderInputs& inputs, nn::RunContext& context
   const auto wanted_in = [&](int64_t layer) {
     if (layer + 1 == layers && inputs.output_rows.defined()) {
       return std::make_shared<const Wanted>(Wanted{inputs.output_rows, layout_in(layer).restricted_to(inputs.output_rows),
-                                                   kept->memory_layout.restricted_to(inputs.output_rows)});
+                                                   kept->memory_layout.restricted_to(inputs.output_rows),
+                                                   pass->kinds.restricted_to(inputs.output_rows)});
     }
     auto& known = every[config_.slides(layer) ? 1 : 0];
-    if (!known) known = std::make_shared<const Wanted>(Wanted{{}, layout_in(layer), kept->memory_layout});
+    if (!known) known = std::make_shared<const Wanted>(Wanted{{}, layout_in(layer), kept->memory_layout, pass->kinds});
     return known;
   };
   at::Tensor x = inputs.embeds;

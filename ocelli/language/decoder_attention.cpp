@@ -10,18 +10,30 @@
 namespace ocelli::language {
 namespace {
 
-nn::Init opening(const DecoderConfig& config) {
-  return nn::Init::normal(config.initializer_range);
-}
-nn::Init closing(const DecoderConfig& config) {
-  return nn::Init::normal(config.initializer_range / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers)));
-}
-
 at::Tensor rows_of(const at::Tensor& x, const at::Tensor& rows) {
   return rows.defined() ? x.index_select(0, rows) : x;
 }
 
 }  // namespace
+
+nn::Init opening(const DecoderConfig& config) {
+  return nn::Init::normal(config.initializer_range);
+}
+
+nn::Init closing(const DecoderConfig& config) {
+  return nn::Init::normal(config.initializer_range / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers)));
+}
+
+Kinds Kinds::of(const at::Tensor& visual_rows, int64_t rows) {
+  at::Tensor is_text = at::ones({rows}, visual_rows.options().dtype(at::kBool));
+  is_text.index_fill_(0, visual_rows, 0);
+  return {is_text.nonzero().flatten(), visual_rows};
+}
+
+Kinds Kinds::restricted_to(const at::Tensor& rows) const {
+  if (!visual.defined()) return {};
+  return of(at::isin(rows, visual).nonzero().flatten(), rows.size(0));
+}
 
 Projections::Projections(const DecoderConfig& config) {
   const int64_t queries = config.num_attention_heads * config.head_dim, keys = config.num_key_value_heads * config.head_dim;
@@ -57,18 +69,15 @@ SelfAttention::SelfAttention(const DecoderConfig& config)
 
 at::Tensor SelfAttention::forward(const at::Tensor& x, const Pass& pass, int64_t layer, const Wanted& wanted) const {
   const auto heads = [&](const at::Tensor& rows, int64_t count) { return rows.view({rows.size(0), count, head_width_}); };
-  const auto project = [&](const std::shared_ptr<nn::Linear>& text, std::shared_ptr<nn::Linear> Projections::*visual) {
+  const auto project = [&](const at::Tensor& rows, const Kinds& kinds, const std::shared_ptr<nn::Linear>& text,
+                           std::shared_ptr<nn::Linear> Projections::*visual) {
     return by_kind(
-        x, pass.text_rows, pass.inputs.visual_rows, [&](const at::Tensor& rows) { return text->forward(rows); },
-        [&](const at::Tensor& rows) { return (visual_.get()->*visual)->forward(rows); });
+        rows, kinds, [&](const at::Tensor& own) { return text->forward(own); },
+        [&](const at::Tensor& own) { return (visual_.get()->*visual)->forward(own); });
   };
-  at::Tensor key = heads(project(k_proj_, &Projections::k_proj), kv_heads_);
-  at::Tensor value = heads(project(v_proj_, &Projections::v_proj), kv_heads_);
-  // With two kinds of rows every query is computed and the wanted ones kept: they are the last block's alone.
-  const bool narrow_first = !pass.text_rows.defined();
-  at::Tensor query =
-      narrow_first ? q_proj_->forward(rows_of(x, wanted.rows)) : rows_of(project(q_proj_, &Projections::q_proj), wanted.rows);
-  query = heads(query, heads_);
+  at::Tensor key = heads(project(x, pass.kinds, k_proj_, &Projections::k_proj), kv_heads_);
+  at::Tensor value = heads(project(x, pass.kinds, v_proj_, &Projections::v_proj), kv_heads_);
+  at::Tensor query = heads(project(rows_of(x, wanted.rows), wanted.kinds, q_proj_, &Projections::q_proj), heads_);
   if (q_norm_) {
     query = q_norm_->forward(query);
     key = k_norm_->forward(key);
@@ -87,14 +96,7 @@ at::Tensor SelfAttention::forward(const at::Tensor& x, const Pass& pass, int64_t
   }
   const at::Tensor mixed = nn::attention(query, key, value, wanted.layout, scale_);
   const at::Tensor flat = mixed.reshape({mixed.size(0), heads_ * head_width_});
-  if (!pass.text_rows.defined()) return o_proj_->forward(flat);
-  if (!wanted.rows.defined()) {
-    return by_kind(
-        flat, pass.text_rows, pass.inputs.visual_rows, [&](const at::Tensor& rows) { return o_proj_->forward(rows); },
-        [&](const at::Tensor& rows) { return visual_->o_proj->forward(rows); });
-  }
-  const at::Tensor is_visual = at::isin(wanted.rows, pass.inputs.visual_rows).unsqueeze(1);
-  return at::where(is_visual, visual_->o_proj->forward(flat), o_proj_->forward(flat));
+  return project(flat, wanted.kinds, o_proj_, &Projections::o_proj);
 }
 
 Cost SelfAttention::cost(int64_t rows, int64_t pairs, const Workload& work) const {

@@ -8,12 +8,26 @@
 
 namespace ocelli::language {
 
+/// How projections that open and close a branch start.
+nn::Init opening(const DecoderConfig& config);
+nn::Init closing(const DecoderConfig& config);
+
+/// Rows by who projects them; undefined without a visual expert at work.
+struct Kinds {
+  at::Tensor text, visual;  ///< int64, rising: together every row
+
+  /// `visual_rows` of `rows` rows, and the others.
+  static Kinds of(const at::Tensor& visual_rows, int64_t rows);
+  /// The same of some of the rows ([R] int64, rising), counted among them.
+  Kinds restricted_to(const at::Tensor& rows) const;
+};
+
 /// What every block of one forward pass shares.
 struct Pass {
   const DecoderInputs& inputs;
   nn::RopeTable rope;      ///< empty without rotary positions
   at::Tensor query_scale;  ///< [T, 1, 1] of the log-n rule; undefined without
-  at::Tensor text_rows;    ///< the rows that are not `inputs.visual_rows`; undefined without a visual expert at work
+  Kinds kinds;             ///< of all rows
 };
 
 /// Which of the pass's rows a block is asked for.
@@ -21,6 +35,7 @@ struct Wanted {
   at::Tensor rows;             ///< undefined: all
   nn::AttentionLayout layout;  ///< of those rows over the keys
   nn::AttentionLayout memory_layout;
+  Kinds kinds;  ///< of those rows
 };
 
 /// q, k, v and output projections of one kind of row.
@@ -63,15 +78,14 @@ class CrossAttention final : public nn::Module {
   std::shared_ptr<nn::Linear> q_proj_, k_proj_, v_proj_, o_proj_;
 };
 
-/// `text(x[text rows])` and `visual(x[visual rows])` put back in order; without a visual expert at work `text(x)`.
+/// `text` of the rows of text and `visual` of the visual ones, put back in order; without a visual expert at work `text(x)`.
 template <typename Text, typename Visual>
-at::Tensor by_kind(const at::Tensor& x, const at::Tensor& text_rows, const at::Tensor& visual_rows, const Text& text,
-                   const Visual& visual) {
-  if (!text_rows.defined()) return text(x);
-  const at::Tensor of_text = text(x.index_select(0, text_rows));
-  const at::Tensor of_visual = visual(x.index_select(0, visual_rows));
+at::Tensor by_kind(const at::Tensor& x, const Kinds& kinds, const Text& text, const Visual& visual) {
+  if (!kinds.visual.defined()) return text(x);
+  const at::Tensor of_text = text(x.index_select(0, kinds.text));
+  const at::Tensor of_visual = visual(x.index_select(0, kinds.visual));
   at::Tensor out = of_text.new_empty({x.size(0), of_text.size(1)});
-  return out.index_copy(0, text_rows, of_text).index_copy(0, visual_rows, of_visual);
+  return out.index_copy(0, kinds.text, of_text).index_copy(0, kinds.visual, of_visual);
 }
 
 }  // namespace ocelli::language

@@ -20,8 +20,6 @@ std::shared_ptr<nn::RmsNorm> norm_of(const EncoderDecoderConfig& config) {
   return std::make_shared<nn::RmsNorm>(config.d_model, config.layer_norm_epsilon);
 }
 
-struct Holder final : nn::Module {};
-
 struct Table final : nn::Module {
   Table(int64_t rows, int64_t width, double std) { weight = declare("weight", {rows, width}, nn::Init::normal(std)); }
   at::Tensor weight;  ///< [rows, width]
@@ -108,10 +106,10 @@ class EncoderDecoder::FeedForward final : public nn::Module {
 class EncoderDecoder::Block final : public nn::Module {
  public:
   Block(const EncoderDecoderConfig& config, bool first, bool decodes) {
-    auto layer = register_module("layer", std::make_shared<Holder>());
+    auto layer = register_module("layer", std::make_shared<nn::Holder>());
     int64_t count = 0;
     const auto branch = [&](const std::string& name, const auto& module, std::shared_ptr<nn::RmsNorm>& norm) {
-      auto holder = layer->register_module(std::to_string(count++), std::make_shared<Holder>());
+      auto holder = layer->register_module(std::to_string(count++), std::make_shared<nn::Holder>());
       holder->register_module(name, module);
       norm = holder->register_module("layer_norm", norm_of(config));
     };
@@ -202,7 +200,7 @@ class EncoderDecoder::Stack final : public nn::Module {
  public:
   Stack(const EncoderDecoderConfig& config, bool decodes)
       : name_(decodes ? "decoder" : "encoder"), decodes_(decodes), max_distance_(config.relative_attention_max_distance) {
-    auto list = register_module("block", std::make_shared<Holder>());
+    auto list = register_module("block", std::make_shared<nn::Holder>());
     const int64_t count = decodes ? config.num_decoder_layers : config.num_layers;
     for (int64_t i = 0; i < count; ++i) {
       blocks_.push_back(list->register_module(std::to_string(i), std::make_shared<Block>(config, i == 0, decodes)));

@@ -4,17 +4,22 @@
 namespace ocelli::language {
 namespace {
 
+/// Llama's keys over the defaults in `out`.
+void read_llama_keys(const JsonView& config, DecoderConfig& out) {
+  read_sizes(config, out);
+  read_rope(config, out);
+  read_rms_and_act(config, 1e-6, out);
+  out.qkv_bias = out.output_bias = config.boolean("attention_bias", false);
+  out.mlp_bias = config.boolean("mlp_bias", false);
+}
+
 /// LlamaConfig's defaults, which published configs leave out.
 void read_llama(const JsonView& config, DecoderConfig& out) {
   out.vocab_size = 32000;
   out.hidden_size = 4096;
   out.intermediate_size = 11008;
   out.num_hidden_layers = out.num_attention_heads = 32;
-  read_sizes(config, out);
-  read_rope(config, out);
-  read_rms_and_act(config, 1e-6, out);
-  out.qkv_bias = out.output_bias = config.boolean("attention_bias", false);
-  out.mlp_bias = config.boolean("mlp_bias", false);
+  read_llama_keys(config, out);
   read_special_tokens(config, {1, 2}, out);
 }
 
@@ -71,11 +76,7 @@ void read_smollm3(const JsonView& config, DecoderConfig& out) {
   out.max_position_embeddings = 32768;
   out.tie_word_embeddings = true;
   out.rope.theta = 2e6;
-  read_sizes(config, out);
-  read_rope(config, out);
-  read_rms_and_act(config, 1e-6, out);
-  out.qkv_bias = out.output_bias = config.boolean("attention_bias", false);
-  out.mlp_bias = config.boolean("mlp_bias", false);
+  read_llama_keys(config, out);
   const int64_t interval = config.integer_in("no_rope_layer_interval", 1, 1 << 20, 4);
   std::vector<int64_t> rotated;
   if (config.has("no_rope_layers")) rotated = config.integers("no_rope_layers");

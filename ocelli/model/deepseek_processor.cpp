@@ -8,9 +8,6 @@
 namespace ocelli::model {
 namespace {
 
-constexpr std::array<float, 3> kClipMean = {0.48145466F, 0.4578275F, 0.40821073F};
-constexpr std::array<float, 3> kClipStd = {0.26862954F, 0.26130258F, 0.27577711F};
-
 int64_t square(const JsonView& config, std::string_view key, int64_t fallback) {
   if (!config.has(key)) return fallback;
   if (config.value().at(std::string(key)).is_number()) return config.integer_in(key, 1, kLargestSide);

@@ -78,13 +78,13 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
               "{}.crop_size {} x {} differs from size {} without a shortest edge", config.path(), out.width, out.height,
               out.size);
     }
-    out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
-    out.std = {0.26862954F, 0.26130258F, 0.27577711F};
+    out.mean = kClipMean;
+    out.std = kClipStd;
   }
   if (got) {  // InternVL in transformers
     if (!config.has("size")) out.size = out.height = out.width = 384;
-    out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
-    out.std = {0.26862954F, 0.26130258F, 0.27577711F};
+    out.mean = kClipMean;
+    out.std = kClipStd;
     out.internvl.tile = {out.height, out.width};
     out.internvl.min_tiles = config.integer_in("min_patches", 1, 1024, 1);
     out.internvl.max_tiles = config.integer_in("max_patches", out.internvl.min_tiles, 1024, 12);
@@ -92,8 +92,8 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
     if (config.boolean("crop_to_patches", false)) out.cut = Cut::kInternVl;
   }
   if (blip) {
-    out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
-    out.std = {0.26862954F, 0.26130258F, 0.27577711F};
+    out.mean = kClipMean;
+    out.std = kClipStd;
   }
   if (next) {
     require(config.has("image_grid_pinpoints") && config.value()["image_grid_pinpoints"].is_array(),

@@ -13,6 +13,10 @@
 
 namespace ocelli::model {
 
+/// CLIP's mean and deviation of each channel.
+inline constexpr std::array<float, 3> kClipMean = {0.48145466F, 0.4578275F, 0.40821073F};
+inline constexpr std::array<float, 3> kClipStd = {0.26862954F, 0.26130258F, 0.27577711F};
+
 /// Tiles of one picture, ready for the tower.
 struct PixelTiles {
   image::Tiling tiling;

@@ -98,9 +98,7 @@ PlacedIds place_visual_tokens(const PlaceholderRule& rule, std::span<const int64
     case PlaceholderRule::Kind::kSpan:
       return at_spans(rule, ids, counts);
     case PlaceholderRule::Kind::kAfterBos:
-    case PlaceholderRule::Kind::kFront: {
-      return inserted_at(rule.kind == PlaceholderRule::Kind::kAfterBos && !ids.empty() ? 1 : 0, rule, ids, counts);
-    }
+      return inserted_at(ids.empty() ? 0 : 1, rule, ids, counts);
   }
   fail("placeholder rule: unknown kind");
 }

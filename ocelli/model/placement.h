@@ -16,7 +16,6 @@ struct PlaceholderRule {
     kToken,  ///< `token_id`, one a picture, is repeated once a visual token; or stands there as often as there are visual tokens
     kSpan,   ///< the ids strictly between `begin_id` and `end_id`, as many as the visual tokens (Qwen-VL, MiniCPM-V)
     kAfterBos,  ///< `token_id` behind the first id; or where token_type_ids are 1 (CogVLM)
-    kFront,     ///< `token_id` in front of all ids (BLIP-2's own code)
   } kind = Kind::kToken;
   int64_t token_id = -1;               ///< -1: the model sees no pictures
   int64_t begin_id = -1, end_id = -1;  ///< kToken: put around each picture's rows where they don't stand already; -1: nothing

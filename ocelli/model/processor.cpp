@@ -302,21 +302,9 @@ void Processor::save(const fs::path& folder) const {
 }
 
 Json published_processor_config(const ModelConfig& config) {
-  const std::string family = config.written_family();
-  if (const hf::Family* own = hf::find_family(family); own != nullptr && own->processor != nullptr) return own->processor(config);
-  if (config.vision && family.starts_with("deepseek_vl")) {
-    const int64_t side = config.vision->image_size / config.vision->patch_size;
-    return {{"processor_class", config.aux_vision ? "DeepseekVLHybridProcessor" : "DeepseekVLProcessor"},
-            {"num_image_tokens", side * side}};
-  }
-  if (config.vision && family == "internvl") {
-    const int64_t side = config.vision->image_size / config.vision->patch_size / config.connector->scale;
-    return {{"processor_class", "InternVLProcessor"}, {"image_seq_length", side * side}};
-  }
-  if (!config.vision || family != "llava") return Json::object();
-  return {{"patch_size", config.vision->patch_size},
-          {"vision_feature_select_strategy", config.vision->keep_class_token ? "full" : "default"},
-          {"num_additional_image_tokens", config.vision->class_embedding ? 1 : 0}};
+  if (const hf::Family* own = hf::find_family(config.written_family()); own != nullptr && own->processor != nullptr)
+    return own->processor(config);
+  return Json::object();
 }
 
 }  // namespace ocelli::model

@@ -9,8 +9,6 @@
 namespace ocelli::model {
 namespace {
 
-constexpr std::array<float, 3> kClipMean = {0.48145466F, 0.4578275F, 0.40821073F};
-constexpr std::array<float, 3> kClipStd = {0.26862954F, 0.26130258F, 0.27577711F};
 /// Pixels of one picture at most, whatever a table says.
 constexpr int64_t kMostPixels = image::kMaxViewPixels;
 

@@ -26,9 +26,7 @@ std::string Model::reason(const image::Tiling& tiling) const {
                       tiling.overview == Overview::kFirst ? "in front" : "behind",
                       tokens(tiling.overview_height, tiling.overview_width));
   }
-  const bool newline =
-      config_.arrange.kind == Kind::kNewlineBehind ||
-      (config_.arrange.kind == Kind::kUnpadNewline && tiling.count() == 1 && config_.arrange.newline_after_single);
+  const bool newline = config_.arrange.kind == Kind::kUnpadNewline && tiling.count() == 1;
   return newline ? out + "; one newline" : out;
 }
 

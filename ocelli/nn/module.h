@@ -49,6 +49,9 @@ class Module : public torch::nn::Module {
   std::vector<Parameter> declared_;
 };
 
+/// Holds modules whose names lie below its own in checkpoints: the `layers` of `layers.0`.
+struct Holder final : Module {};
+
 /// Calls `visit(full name, parameter)` for every declared tensor under `root`, in order of construction.
 void for_each_parameter(const torch::nn::Module& root, const std::function<void(const std::string&, const Parameter&)>& visit);
 

@@ -2,16 +2,11 @@
 
 #include <utf8proc.h>
 
-#include <algorithm>
-#include <iterator>
+#include "ocelli/text/code_point_ranges.h"
 
 namespace ocelli::text {
 
 namespace {
-
-struct Range {
-  char32_t first, last;
-};
 
 // Where utf8proc's Unicode 15 knows a mark, a punctuation or a control character and Unicode 7 doesn't.
 constexpr Range kNewerMarks[] = {
@@ -42,13 +37,6 @@ constexpr Range kNewerControls[] = {{0x890, 0x891}, {0x8E2, 0x8E2}, {0x110CD, 0x
 // As `tokenizers` lists them; BERT's own list goes on from 0x2B820, not 0x2B920.
 constexpr Range kIdeographs[] = {{0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},  {0x20000, 0x2A6DF},
                                  {0x2A700, 0x2B81F}, {0x2B920, 0x2CEAF}, {0x2F800, 0x2FA1F}};
-
-template <size_t N>
-bool inside(const Range (&ranges)[N], char32_t c) {
-  const auto* range = std::upper_bound(std::begin(ranges), std::end(ranges), c,
-                                       [](char32_t value, const Range& candidate) { return value < candidate.first; });
-  return range != std::begin(ranges) && c <= std::prev(range)->last;
-}
 
 utf8proc_category_t category(char32_t c) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(c));

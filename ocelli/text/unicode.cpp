@@ -9,15 +9,12 @@
 #include <memory>
 
 #include "ocelli/base/error.h"
+#include "ocelli/text/code_point_ranges.h"
 #include "ocelli/text/utf8.h"
 
 namespace ocelli::text {
 
 namespace {
-
-struct Range {
-  char32_t first, last;
-};
 
 // Assigned in Unicode 15.1 and 16, after utf8proc's tables.
 constexpr Range kNewerLetters[] = {
@@ -55,13 +52,6 @@ constexpr CaseRange kNewerLowercase[] = {{0x1C89, 0x1C89, 0x1C8A},   {0xA7CB, 0x
                                          {0xA7CE, 0xA7CE, 0xA7CF},   {0xA7D2, 0xA7D2, 0xA7D3}, {0xA7D4, 0xA7D4, 0xA7D5},
                                          {0xA7DA, 0xA7DA, 0xA7DB},   {0xA7DC, 0xA7DC, 0x19B},  {0x10D50, 0x10D65, 0x10D70},
                                          {0x16EA0, 0x16EB8, 0x16EBB}};
-
-template <size_t N>
-bool inside(const Range (&ranges)[N], char32_t c) {
-  const auto* range = std::upper_bound(std::begin(ranges), std::end(ranges), c,
-                                       [](char32_t value, const Range& candidate) { return value < candidate.first; });
-  return range != std::begin(ranges) && c <= std::prev(range)->last;
-}
 
 utf8proc_category_t category(char32_t c) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(c));

@@ -9,11 +9,7 @@
 #include "ocelli/nn/mlp.h"
 
 namespace ocelli::vision {
-namespace {
-
-struct Holder final : nn::Module {};
-
-}  // namespace
+namespace {}  // namespace
 
 ConvNextConfig ConvNextConfig::from_json(const JsonView& config) {
   ConvNextConfig out;
@@ -79,18 +75,18 @@ class ConvNextTower::Block final : public nn::Module {
 };
 
 ConvNextTower::ConvNextTower(const ConvNextConfig& config) : config_(config) {
-  auto stem = register_module("stem", std::make_shared<Holder>());
-  auto stages = register_module("stages", std::make_shared<Holder>());
+  auto stem = register_module("stem", std::make_shared<nn::Holder>());
+  auto stages = register_module("stages", std::make_shared<nn::Holder>());
   int64_t in = 3;
   for (size_t i = 0; i < config.depths.size(); ++i) {
     const int64_t out = config.hidden_sizes[i], stride = i == 0 ? config.patch_size : 2;
-    auto folder = stages->register_module(std::to_string(i), std::make_shared<Holder>());
-    auto entry = i == 0 ? stem : folder->register_module("downsample", std::make_shared<Holder>());
+    auto folder = stages->register_module(std::to_string(i), std::make_shared<nn::Holder>());
+    auto entry = i == 0 ? stem : folder->register_module("downsample", std::make_shared<nn::Holder>());
     Stage stage;
     stage.norm = entry->register_module("norm", std::make_shared<nn::LayerNorm>(i == 0 ? out : in, config.layer_norm_eps));
     stage.conv = entry->register_module(
         "conv", std::make_shared<Conv>(ConvConfig{.in = in, .out = out, .kernel = stride, .stride = stride}));
-    auto blocks = folder->register_module("blocks", std::make_shared<Holder>());
+    auto blocks = folder->register_module("blocks", std::make_shared<nn::Holder>());
     for (int64_t j = 0; j < config.depths[i]; ++j) {
       stage.blocks.push_back(blocks->register_module(std::to_string(j), std::make_shared<Block>(out, config.layer_norm_eps)));
     }

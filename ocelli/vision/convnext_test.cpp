@@ -5,6 +5,7 @@
 
 #include "ocelli/base/test_support.h"
 #include "ocelli/nn/test_tensors.h"
+#include "ocelli/vision/test_towers.h"
 
 namespace ocelli::vision {
 namespace {
@@ -70,14 +71,7 @@ TEST(ConvNextTower, CheckpointingGivesTheSameGradients) {
   ConvNextTower tower(small());
   test::randomize(tower, 3, at::kDouble);
   const at::Tensor pixels = normal({1, 3, 32, 32}, at::kDouble, 1);
-  const auto gradients = [&](bool checkpointing) {
-    test::clear_gradients(tower);
-    nn::RunContext context;
-    context.gradient_checkpointing = checkpointing;
-    tower.forward(pixels, context).maps.square().sum().backward();
-    return test::gradients_of(tower);
-  };
-  const auto plain = gradients(false), kept = gradients(true);
+  const auto plain = test::tower_gradients(tower, pixels, false), kept = test::tower_gradients(tower, pixels, true);
   for (size_t i = 0; i < plain.size(); ++i) {
     EXPECT_TRUE(agree(plain[i], kept[i], 1e-12)) << i;
     EXPECT_GT(plain[i].abs().max().item<double>(), 0) << i;

@@ -19,8 +19,6 @@ namespace {
 
 constexpr double kNormEps = 1e-6, kRotaryBase = 10000.0;
 
-struct Holder final : nn::Module {};
-
 /// Angles of the patches of `grid` in raster order, [P, E / 2]: the first half follows the row, the second the column.
 nn::RopeTable grid_rotation(image::Grid grid, int64_t head_width, const at::TensorOptions& options) {
   const int64_t axis = head_width / 2, each = axis / 2;
@@ -118,7 +116,7 @@ struct Qwen2Vision::Patches final : nn::Module {
 
 Qwen2Vision::Qwen2Vision(const Qwen2VisionConfig& config) : config_(config) {
   patches_ = register_module("patch_embed", std::make_shared<Patches>(config));
-  auto blocks = register_module("blocks", std::make_shared<Holder>());
+  auto blocks = register_module("blocks", std::make_shared<nn::Holder>());
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     blocks_.push_back(blocks->register_module(std::to_string(i), std::make_shared<Block>(config)));
   }
@@ -191,8 +189,7 @@ nn::VisualFeatures Qwen2Vision::forward(const at::Tensor& pixels, nn::RunContext
 }
 
 Cost Qwen2Vision::cost(const Workload& work) const {
-  Cost total;
-  for (const auto& [height, width] : work.tiles) {
+  return cost_of_tiles(*this, work, [&](int64_t height, int64_t width) {
     const image::Grid patches = grid(height, width);
     const int64_t rows = patches.count();
     int64_t window_pairs = 0;
@@ -206,12 +203,8 @@ Cost Qwen2Vision::cost(const Workload& work) const {
     for (size_t i = 0; i < blocks_.size(); ++i) {
       tile += blocks_[i]->cost(rows, config_.attends_everywhere(static_cast<int64_t>(i)) ? rows * rows : window_pairs, work);
     }
-    const int64_t parameters = tile.parameters;
-    total += tile * static_cast<double>(work.batch);
-    total.parameters = parameters;
-  }
-  if (work.tiles.empty()) total.parameters = nn::count_parameters(*this);
-  return total;
+    return tile;
+  });
 }
 
 }  // namespace ocelli::vision

@@ -65,8 +65,6 @@ class WindowAttention final : public nn::Module {
   at::Tensor relative_rows_, relative_columns_;  ///< [2 window - 1, E]
 };
 
-struct Holder final : nn::Module {};
-
 }  // namespace
 
 class SamTower::PatchEmbed final : public nn::Module {
@@ -197,7 +195,7 @@ class SamTower::Downsample final : public nn::Module {
 SamTower::SamTower(const SamConfig& config) : config_(config) {
   patch_embed_ = register_module("patch_embed", std::make_shared<PatchEmbed>(config));
   if (config.use_abs_pos) pos_embed_ = declare("pos_embed", {1, side(), side(), config.hidden_size}, nn::Init::normal(0.02));
-  auto layers = register_module("layers", std::make_shared<Holder>());
+  auto layers = register_module("layers", std::make_shared<nn::Holder>());
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     blocks_.push_back(layers->register_module(std::to_string(i), std::make_shared<Block>(config, config.is_global(i))));
   }

@@ -7,11 +7,7 @@
 #include "ocelli/base/error.h"
 
 namespace ocelli::vision {
-namespace {
-
-struct Holder final : nn::Module {};
-
-}  // namespace
+namespace {}  // namespace
 
 TextMonkeyTower::TextMonkeyTower(const VisionConfig& config) : config_(config), side_(config.windows.window * config.patch_size) {
   const WindowConfig& windows = config.windows;
@@ -25,7 +21,7 @@ TextMonkeyTower::TextMonkeyTower(const VisionConfig& config) : config_(config), 
           windows.adapter_widths.size(), windows.adapter_heads.size());
   windows_ = {windows.grid.rows / windows.window, windows.grid.columns / windows.window};
   trunk_ = register_module("trunk", std::make_shared<VisionTransformer>(config));
-  auto adapters = register_module("adapters", std::make_shared<Holder>());
+  auto adapters = register_module("adapters", std::make_shared<nn::Holder>());
   for (size_t i = 0; i < windows.adapter_blocks.size(); ++i) {
     adapters_.push_back(adapters->register_module(std::to_string(i), std::make_shared<WindowAdapter>(WindowAdapterConfig{
                                                                          .width = config.hidden_size,

@@ -4,6 +4,7 @@
 
 #include "ocelli/base/test_support.h"
 #include "ocelli/nn/test_tensors.h"
+#include "ocelli/vision/test_towers.h"
 
 namespace ocelli::vision {
 namespace {
@@ -90,14 +91,7 @@ TEST(TextMonkeyTower, CheckpointingGivesTheSameGradients) {
   TextMonkeyTower tower(config_of(true));
   test::randomize(tower, 8, at::kDouble);
   const at::Tensor picture = normal({1, 3, 12, 18}, at::kDouble, 1);
-  const auto gradients = [&](bool checkpointing) {
-    test::clear_gradients(tower);
-    nn::RunContext context;
-    context.gradient_checkpointing = checkpointing;
-    tower.forward(picture, context).maps.square().sum().backward();
-    return test::gradients_of(tower);
-  };
-  const auto plain = gradients(false), kept = gradients(true);
+  const auto plain = test::tower_gradients(tower, picture, false), kept = test::tower_gradients(tower, picture, true);
   for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(agree(kept[i], plain[i], 1e-10)) << i;
 }
 

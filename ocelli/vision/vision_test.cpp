@@ -5,6 +5,7 @@
 #include "ocelli/base/test_support.h"
 #include "ocelli/nn/test_tensors.h"
 #include "ocelli/vision/conv_stem.h"
+#include "ocelli/vision/test_towers.h"
 #include "ocelli/vision/vision_transformer.h"
 
 namespace ocelli::vision {
@@ -220,14 +221,7 @@ TEST(VisionTransformer, CheckpointingGivesTheSameGradients) {
   VisionTransformer model(with_stem());
   test::randomize(model, 8, at::kFloat);
   const at::Tensor pixels = normal({2, 3, 16, 16}, at::kFloat, 1);
-  const auto gradients = [&](bool checkpointing) {
-    test::clear_gradients(model);
-    nn::RunContext context;
-    context.gradient_checkpointing = checkpointing;
-    model.forward(pixels, context).maps.square().sum().backward();
-    return test::gradients_of(model);
-  };
-  const auto plain = gradients(false), kept = gradients(true);
+  const auto plain = test::tower_gradients(model, pixels, false), kept = test::tower_gradients(model, pixels, true);
   for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(at::equal(plain[i], kept[i])) << i;
 }
 

@@ -26,6 +26,19 @@ class VisionTower : public nn::Module {
 /// The explicit list of towers lies in vision_tower.cpp.
 std::shared_ptr<VisionTower> make_vision_tower(const VisionConfig& config);
 
+/// The workload's tiles through a tower whose weights are the same for all: `of_tile(height, width)` for each, once per sequence.
+template <typename OfTile>
+Cost cost_of_tiles(const VisionTower& tower, const Workload& work, const OfTile& of_tile) {
+  Cost total;
+  for (const auto& [height, width] : work.tiles) {
+    const Cost tile = of_tile(height, width);
+    total += tile * static_cast<double>(work.batch);
+    total.parameters = tile.parameters;
+  }
+  if (work.tiles.empty()) total.parameters = nn::count_parameters(tower);
+  return total;
+}
+
 /// The pixels as the tower's forward() wants them: config.input_norm applied.
 at::Tensor normalised(const VisionConfig& config, const at::Tensor& pixels);
 

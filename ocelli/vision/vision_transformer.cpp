@@ -111,9 +111,6 @@ class NormedGatedMlp final : public nn::Module {
   std::shared_ptr<nn::Norm> norm_;  ///< null without
 };
 
-/// Holds what lies between the tower and its blocks in checkpoint names: `encoder.layers.0`.
-struct Holder final : nn::Module {};
-
 /// A tensor under the name of a module.
 struct Weight final : nn::Module {
   using nn::Module::declare;
@@ -268,8 +265,8 @@ VisionTransformer::VisionTransformer(const VisionConfig& config) : config_(confi
   if (config.pre_layernorm) {
     pre_layernorm_ = register_module("pre_layrnorm", nn::make_norm(config.norm, config.hidden_size, config.layer_norm_eps));
   }
-  auto encoder = register_module("encoder", std::make_shared<Holder>());
-  auto layers = encoder->register_module("layers", std::make_shared<Holder>());
+  auto encoder = register_module("encoder", std::make_shared<nn::Holder>());
+  auto layers = encoder->register_module("layers", std::make_shared<nn::Holder>());
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     blocks_.push_back(layers->register_module(std::to_string(i), std::make_shared<Block>(config)));
   }
@@ -359,8 +356,7 @@ nn::VisualFeatures VisionTransformer::forward(const at::Tensor& pixels, nn::RunC
 }
 
 Cost VisionTransformer::cost(const Workload& work) const {
-  Cost total;
-  for (const auto& [height, width] : work.tiles) {
+  return cost_of_tiles(*this, work, [&](int64_t height, int64_t width) {
     const int64_t patches = grid(height, width).count();
     const int64_t rows = patches + (config_.class_embedding ? 1 : 0);
     Cost tile = embeddings_->cost(patches, work);
@@ -378,12 +374,8 @@ Cost VisionTransformer::cost(const Workload& work) const {
       tile.parameters += config_.table_grid().count() * config_.feature_width();
       tile.flops += static_cast<double>(patches * config_.feature_width());
     }
-    const int64_t parameters = tile.parameters;
-    total += tile * static_cast<double>(work.batch);
-    total.parameters = parameters;
-  }
-  if (work.tiles.empty()) total.parameters = nn::count_parameters(*this);
-  return total;
+    return tile;
+  });
 }
 
 }  // namespace ocelli::vision

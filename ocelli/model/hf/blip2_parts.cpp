@@ -81,8 +81,8 @@ ImageProcessor blip_images(int64_t side) {
   images.shape = ImageProcessor::Shape::kSquash;
   images.size = images.height = images.width = side;
   images.filter = image::Filter::kBicubic;
-  images.mean = {0.48145466F, 0.4578275F, 0.40821073F};
-  images.std = {0.26862954F, 0.26130258F, 0.27577711F};
+  images.mean = kClipMean;
+  images.std = kClipStd;
   images.decode = image::DecodeOptions::pillow();
   return images;
 }

@@ -77,8 +77,8 @@ ImageProcessor stretched(int64_t side) {
   ImageProcessor out;
   out.shape = ImageProcessor::Shape::kSquash;
   out.size = out.height = out.width = side;
-  out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
-  out.std = {0.26862954F, 0.26130258F, 0.27577711F};
+  out.mean = kClipMean;
+  out.std = kClipStd;
   out.decode = image::DecodeOptions::pillow();
   return out;
 }

@@ -311,16 +311,22 @@ Json write_plain(const ModelConfig& config) {
   return json;
 }
 
+Json processor(const ModelConfig& config) {
+  const int64_t side = config.vision->image_size / config.vision->patch_size;
+  return {{"processor_class", config.aux_vision ? "DeepseekVLHybridProcessor" : "DeepseekVLProcessor"},
+          {"num_image_tokens", side * side}};
+}
+
 }  // namespace
 
 Family deepseek_vl_original() {
   return {"multi_modality", is_original, read_original, original_names, nullptr};
 }
 Family deepseek_vl() {
-  return {"deepseek_vl", is_plain, read_plain, plain_names, write_plain};
+  return {"deepseek_vl", is_plain, read_plain, plain_names, write_plain, processor};
 }
 Family deepseek_vl_hybrid() {
-  return {"deepseek_vl_hybrid", is_hybrid, read_plain, plain_names, write_plain};
+  return {"deepseek_vl_hybrid", is_hybrid, read_plain, plain_names, write_plain, processor};
 }
 
 }  // namespace ocelli::model::hf

@@ -83,6 +83,17 @@ std::filesystem::path named_folder(const Source& source, const char* key) {
   }
 }
 
+vision::VisionConfig named_tower(const Source& source, const std::filesystem::path& folder) {
+  Json tower = read_json(folder / "config.json");
+  if (tower.contains("vision_config")) tower = tower["vision_config"];
+  if (!tower.contains("model_type") || tower["model_type"] == "clip") tower["model_type"] = "clip_vision_model";
+  if (tower["model_type"] == "siglip") tower["model_type"] = "siglip_vision_model";
+  vision::VisionConfig out = vision::VisionConfig::from_json(JsonView(tower, (folder / "config.json").string()));
+  out.feature_layers = {source.config().integer("mm_vision_select_layer", -2)};
+  out.layers_needed();  // throws for a layer the tower hasn't got
+  return out;
+}
+
 std::vector<int64_t> end_tokens(const JsonView& config) {
   if (!config.value()["eos_token_id"].is_array()) return {config.integer("eos_token_id")};
   return config.integers("eos_token_id");

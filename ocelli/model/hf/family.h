@@ -44,7 +44,8 @@ struct Family {
   NameMap (*names)(const ModelConfig& config);
   /// config.json of a model of this family; null: written as `ocelli`.
   Json (*write)(const ModelConfig& config);
-  /// The keys of processor_config.json beside the picture's and the template's, with `processor_class`; null: LlavaProcessor's.
+  /// The keys of processor_config.json beside the picture's and the template's, with `processor_class`
+  /// (LlavaProcessor when it names none); null: none.
   Json (*processor)(const ModelConfig& config) = nullptr;
 };
 
@@ -57,6 +58,8 @@ const Family* find_family(std::string_view name);
 /// The folder a config key names: beside config.json, as a path, or in the Hugging Face cache. Throws Error with the download
 /// command.
 std::filesystem::path named_folder(const Source& source, const char* key);
+/// The tower in `mm_vision_tower`'s folder, its features taken at `mm_vision_select_layer`.
+vision::VisionConfig named_tower(const Source& source, const std::filesystem::path& folder);
 /// `eos_token_id` (number or list) and `bos_token_id` of the outermost config, else the decoder's.
 void read_special_tokens(const JsonView& config, ModelConfig& out);
 std::vector<int64_t> end_tokens(const JsonView& config);

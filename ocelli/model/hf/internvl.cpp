@@ -208,13 +208,18 @@ Json write(const ModelConfig& config) {
           {"vision_feature_select_strategy", "default"}};
 }
 
+Json processor(const ModelConfig& config) {
+  const int64_t side = config.vision->image_size / config.vision->patch_size / config.connector->scale;
+  return {{"processor_class", "InternVLProcessor"}, {"image_seq_length", side * side}};
+}
+
 }  // namespace
 
 Family internvl_original() {
   return {"internvl_original", is_original, read_original, names_original, nullptr};
 }
 Family internvl() {
-  return {"internvl", is_published, read, names, write};
+  return {"internvl", is_published, read, names, write, processor};
 }
 
 }  // namespace ocelli::model::hf

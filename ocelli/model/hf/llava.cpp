@@ -75,8 +75,8 @@ void read_canvases(const JsonView& config, ModelConfig& out) {
   ImageProcessor images;
   images.cut = ImageProcessor::Cut::kAnyRes;
   images.shape = ImageProcessor::Shape::kShortestEdge;
-  images.mean = {0.48145466F, 0.4578275F, 0.40821073F};
-  images.std = {0.26862954F, 0.26130258F, 0.27577711F};
+  images.mean = kClipMean;
+  images.std = kClipStd;
   images.decode = image::DecodeOptions::pillow();
   images.size = images.height = images.width = images.anyres.tile_side = out.vision->image_size;
   images.anyres.canvases = canvases_from(config.value()["image_grid_pinpoints"], config.path(), image::PairOrder::kHeightWidth);
@@ -212,10 +212,16 @@ Json onevision_processor(const ModelConfig& config) {
           {"vision_aspect_ratio", "anyres_max_" + std::to_string(config.arrange.max_tiles)}};
 }
 
+Json llava_processor(const ModelConfig& config) {
+  return {{"patch_size", config.vision->patch_size},
+          {"vision_feature_select_strategy", config.vision->keep_class_token ? "full" : "default"},
+          {"num_additional_image_tokens", config.vision->class_embedding ? 1 : 0}};
+}
+
 }  // namespace
 
 Family llava() {
-  return {"llava", is_llava, read_llava, names, write_llava};
+  return {"llava", is_llava, read_llava, names, write_llava, llava_processor};
 }
 Family llava_next() {
   return {"llava_next", is_llava_next, read_llava_next, names, write_llava_next, next_processor};

@@ -44,8 +44,8 @@ ImageProcessor pictures(const Source& source, const fs::path& folder, int64_t si
     const Json json = read_json(folder / "preprocessor_config.json");
     out = ImageProcessor::from_json(JsonView(json, (folder / "preprocessor_config.json").string()));
   } else {
-    out.mean = {0.48145466F, 0.4578275F, 0.40821073F};
-    out.std = {0.26862954F, 0.26130258F, 0.27577711F};
+    out.mean = kClipMean;
+    out.std = kClipStd;
     out.shape = ImageProcessor::Shape::kShortestEdge;
     out.size = out.height = out.width = side;
     out.decode = image::DecodeOptions::pillow();
@@ -72,13 +72,7 @@ ModelConfig read(const Source& source) {
   text["model_type"] = config.string("model_type") == "llava_mistral" ? "mistral" : "llama";
   out.decoder = language::DecoderConfig::from_json(JsonView(text, config.path()));
   const fs::path folder = named_folder(source, "mm_vision_tower");
-  Json tower = read_json(folder / "config.json");
-  if (tower.contains("vision_config")) tower = tower["vision_config"];
-  if (!tower.contains("model_type") || tower["model_type"] == "clip") tower["model_type"] = "clip_vision_model";
-  if (tower["model_type"] == "siglip") tower["model_type"] = "siglip_vision_model";
-  out.vision = vision::VisionConfig::from_json(JsonView(tower, (folder / "config.json").string()));
-  out.vision->feature_layers = {config.integer("mm_vision_select_layer", -2)};
-  out.vision->layers_needed();
+  out.vision = named_tower(source, folder);
   const std::string feature = config.string("mm_vision_select_feature", "patch");
   require(feature == "patch" || feature == "cls_patch", "{}.mm_vision_select_feature is \"{}\"; known are patch, cls_patch",
           config.path(), feature);

@@ -124,8 +124,8 @@ ModelConfig read(const Source& source) {
   const Json file = tower_file(source, "mm_vision_tower", "preprocessor_config.json");
   const Json given_numbers = file.is_object() ? file : Json::object();
   const JsonView numbers(given_numbers, "mm_vision_tower: preprocessor_config.json");
-  images.mean = three_of(numbers, "image_mean", {0.48145466F, 0.4578275F, 0.40821073F});
-  images.std = deviations_of(numbers, "image_std", {0.26862954F, 0.26130258F, 0.27577711F});
+  images.mean = three_of(numbers, "image_mean", kClipMean);
+  images.std = deviations_of(numbers, "image_std", kClipStd);
   images.second = SecondView{.kind = SecondView::Kind::kTiles, .side = out.vision->image_size, .grid = grid, .whole = whole};
   out.images = images;
 

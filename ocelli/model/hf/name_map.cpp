@@ -156,10 +156,6 @@ std::vector<at::Tensor> apply(const Row& row, const at::Tensor& published) {
       return {groups.slice(1, 0, queries).flatten(0, 2), groups.select(1, queries).flatten(0, 1),
               groups.select(1, queries + 1).flatten(0, 1)};
     }
-    case Transform::kPermuteHalves: {
-      const int64_t rows = rows_of(published, row.argument * 2, row);
-      return {published.unflatten(0, {row.argument, rows / (row.argument * 2), 2}).transpose(1, 2).flatten(0, 2)};
-    }
   }
   fail("{}: unknown transform", row.published);
 }
@@ -199,8 +195,6 @@ at::Tensor undo(const Row& row, const std::vector<at::Tensor>& ours) {
                      1)
           .flatten(0, 2);
     }
-    case Transform::kPermuteHalves:
-      return ours.at(0).unflatten(0, {row.argument, 2, ours[0].size(0) / (row.argument * 2)}).transpose(1, 2).flatten(0, 2);
   }
   fail("{}: unknown transform", row.published);
 }

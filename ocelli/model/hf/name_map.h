@@ -11,18 +11,17 @@ namespace ocelli::model::hf {
 
 /// What lies between a published tensor and ours. Each can be undone.
 enum class Transform {
-  kSame,           ///< ours is the published one
-  kInitial,        ///< in no file: ours start as their initialisers say (MiniGPT-v2's ln_vision); `published` is empty
-  kIgnore,         ///< not used here: ours is empty
-  kSplit,          ///< cut along dimension 0 into equal parts, one for each of ours
-  kSplitQkv,       ///< cut along dimension 0: queries, then keys and values of `argument` rows each (Phi-3)
-  kSplitHeads,     ///< rows are [heads, parts, width]: the parts of each head lie together (bigG's qkv). argument: heads
-  kSplitGroups,    ///< rows are [groups, queries + 2, width]: a group's query heads, its key, its value (InternLM2). argument:
-                   ///< group_argument()
-  kTranspose,      ///< two dimensions swapped
-  kSqueeze,        ///< the published one has leading dimensions of size 1; argument: how many
-  kDropTail,       ///< the published one ends with `argument` dimensions of size 1: a 1 x 1 convolution that is a Linear here
-  kPermuteHalves,  ///< rows of rotary heads stored as interleaved pairs, [heads, width/2, 2]; ours are halves. argument: heads
+  kSame,         ///< ours is the published one
+  kInitial,      ///< in no file: ours start as their initialisers say (MiniGPT-v2's ln_vision); `published` is empty
+  kIgnore,       ///< not used here: ours is empty
+  kSplit,        ///< cut along dimension 0 into equal parts, one for each of ours
+  kSplitQkv,     ///< cut along dimension 0: queries, then keys and values of `argument` rows each (Phi-3)
+  kSplitHeads,   ///< rows are [heads, parts, width]: the parts of each head lie together (bigG's qkv). argument: heads
+  kSplitGroups,  ///< rows are [groups, queries + 2, width]: a group's query heads, its key, its value (InternLM2). argument:
+                 ///< group_argument()
+  kTranspose,    ///< two dimensions swapped
+  kSqueeze,      ///< the published one has leading dimensions of size 1; argument: how many
+  kDropTail,     ///< the published one ends with `argument` dimensions of size 1: a 1 x 1 convolution that is a Linear here
 };
 
 constexpr int64_t group_argument(int64_t queries_per_group, int64_t head_width) {

@@ -20,12 +20,7 @@ ModelConfig read(const Source& source) {
   text["model_type"] = "llama";
   out.decoder = language::DecoderConfig::from_json(JsonView(text, config.path()));
   const std::filesystem::path folder = named_folder(source, "mm_vision_tower");
-  Json tower = read_json(folder / "config.json");
-  if (tower.contains("vision_config")) tower = tower["vision_config"];
-  if (!tower.contains("model_type") || tower["model_type"] == "clip") tower["model_type"] = "clip_vision_model";
-  out.vision = vision::VisionConfig::from_json(JsonView(tower, (folder / "config.json").string()));
-  out.vision->feature_layers = {config.integer("mm_vision_select_layer", -2)};
-  out.vision->layers_needed();
+  out.vision = named_tower(source, folder);
   const int64_t depth = config.integer_in("mm_depth", 1, 2, 1);
   out.connector.emplace();
   out.connector->type = depth == 1 ? connector::ConnectorConfig::Type::kLinear : connector::ConnectorConfig::Type::kMlp;
@@ -34,8 +29,8 @@ ModelConfig read(const Source& source) {
   out.images->shape = ImageProcessor::Shape::kPad;
   out.images->pad_colour = {255, 255, 255};
   out.images->size = out.images->height = out.images->width = out.vision->image_size;
-  out.images->mean = {0.48145466F, 0.4578275F, 0.40821073F};
-  out.images->std = {0.26862954F, 0.26130258F, 0.27577711F};
+  out.images->mean = kClipMean;
+  out.images->std = kClipStd;
   out.images->decode = image::DecodeOptions::pillow();
   const int64_t first = out.decoder.vocab_size - kAddedTokens;
   require(first > 0, "{}.vocab_size is {}; the last {} ids are the picture's and the boxes' tokens", config.path(),

@@ -80,8 +80,8 @@ ModelConfig read_parts(const Source& source, const char* name) {
   images.height = size.height;
   images.width = size.width;
   images.size = std::min(size.height, size.width);
-  images.mean = {0.48145466F, 0.4578275F, 0.40821073F};
-  images.std = {0.26862954F, 0.26130258F, 0.27577711F};
+  images.mean = kClipMean;
+  images.std = kClipStd;
   images.decode = image::DecodeOptions::pillow();
   out.images = images;
   read_special_tokens(config, out);
