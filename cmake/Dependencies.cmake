@@ -29,7 +29,6 @@ endif()
 if(OCELLI_TORCH)
   find_package(tomlplusplus REQUIRED)
   find_package(CLI11 REQUIRED)
-  find_package(OpenMP REQUIRED)
   set(OCELLI_TORCH_DIR "" CACHE PATH "Folder of the torch package (default: the one in .venv)")
   if(NOT OCELLI_TORCH_DIR)
     file(GLOB OCELLI_TORCH_DIR ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
@@ -37,10 +36,14 @@ if(OCELLI_TORCH)
   if(NOT EXISTS "${OCELLI_TORCH_DIR}/include/ATen/ATen.h")
     message(FATAL_ERROR "LibTorch not found (looked in '${OCELLI_TORCH_DIR}'). Run scripts/setup, or pass -DOCELLI_TORCH_DIR=<site-packages/torch>.")
   endif()
+  # The wheel carries headers of a newer fmt without its library; a folder searched before the wheel's keeps one fmt for all.
+  get_target_property(OCELLI_FMT_INCLUDE fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fmt_first)
+  file(CREATE_LINK ${OCELLI_FMT_INCLUDE}/fmt ${CMAKE_BINARY_DIR}/fmt_first/fmt SYMBOLIC)
   # Described here rather than through TorchConfig.cmake, which sets global flags.
   add_library(ocelli_libtorch INTERFACE)
   target_include_directories(ocelli_libtorch SYSTEM INTERFACE
-    ${OCELLI_TORCH_DIR}/include ${OCELLI_TORCH_DIR}/include/torch/csrc/api/include)
+    ${CMAKE_BINARY_DIR}/fmt_first ${OCELLI_TORCH_DIR}/include ${OCELLI_TORCH_DIR}/include/torch/csrc/api/include)
   target_link_libraries(ocelli_libtorch INTERFACE
     ${OCELLI_TORCH_DIR}/lib/libtorch.so ${OCELLI_TORCH_DIR}/lib/libtorch_cpu.so ${OCELLI_TORCH_DIR}/lib/libc10.so)
   target_link_options(ocelli_libtorch INTERFACE -Wl,--no-as-needed)

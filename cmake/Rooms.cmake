@@ -5,7 +5,7 @@ set_property(GLOBAL PROPERTY JOB_POOLS torch=2)
 
 function(ocelli_flags target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wno-unused-parameter)
-  target_compile_definitions(${target} PRIVATE FMT_HEADER_ONLY=1)
+  target_link_libraries(${target} PUBLIC fmt::fmt)
   if(OCELLI_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${OCELLI_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
     target_link_options(${target} PRIVATE -fsanitize=${OCELLI_SANITIZE})
@@ -14,7 +14,9 @@ endfunction()
 
 # Torch targets compile with -fopenmp: without it at::parallel_for is silently serial.
 function(ocelli_torch target)
-  target_link_libraries(${target} PRIVATE ocelli_libtorch OpenMP::OpenMP_CXX)
+  target_link_libraries(${target} PRIVATE ocelli_libtorch)
+  target_compile_options(${target} PRIVATE -fopenmp)
+  target_link_options(${target} PRIVATE -fopenmp)
   # Programs share the libraries' precompiled header, so they compile as the libraries do.
   get_target_property(type ${target} TYPE)
   if(type STREQUAL "EXECUTABLE")
