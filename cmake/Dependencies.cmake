@@ -15,6 +15,7 @@ ocelli_pkg(webp libwebp)
 ocelli_pkg(pcre2 libpcre2-8)
 ocelli_pkg(utf8proc libutf8proc)
 ocelli_pkg(xxhash libxxhash)
+ocelli_pkg(zstd libzstd)
 
 if(OCELLI_TESTS)
   find_package(GTest REQUIRED)
