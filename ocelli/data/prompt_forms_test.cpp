@@ -8,9 +8,9 @@
 namespace ocelli::data {
 namespace {
 
-using test::error_of;
-using test::spill;
-using test::TemporaryFolder;
+using ocelli::test::error_of;
+using ocelli::test::spill;
+using ocelli::test::TemporaryFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 

@@ -57,6 +57,17 @@ CellEnd find_cell_end(std::string_view text, size_t start, TableForm form, const
   }
 }
 
+/// What a cell in quotes says, quotes written twice made one.
+std::string unescaped(std::string_view value) {
+  std::string plain;
+  plain.reserve(value.size());
+  for (size_t i = 0; i < value.size(); ++i) {
+    plain += value[i];
+    if (value[i] == '"') ++i;
+  }
+  return plain;
+}
+
 }  // namespace
 
 TableRows::TableRows(const std::filesystem::path& path, TableForm form) : file_(path), form_(form) {
@@ -101,19 +112,25 @@ TableRow TableRows::row(int64_t index) const {
             out.size(), cell.end);
     const size_t first = cell.quoted ? at + 1 : at;
     std::string_view value = text.substr(first, cell.end - first);
-    if (cell.escaped) {
-      std::string& plain = out.unquoted_.emplace_back();
-      plain.reserve(value.size());
-      for (size_t i = 0; i < value.size(); ++i) {
-        plain += value[i];
-        if (value[i] == '"') ++i;
-      }
-      value = plain;
-    }
+    if (cell.escaped) value = out.unquoted_.emplace_back(unescaped(value));
     require(value.find('\0') == std::string_view::npos && text::is_valid_utf8(value),
             "{}: column {}: the text isn't UTF-8, or holds a NUL; save the table as UTF-8", where(index), out.size());
     out.cells_.push_back(value);
     if (last) return out;
+    at = cell.next + 1;
+  }
+}
+
+std::string TableRows::cell(int64_t index, size_t column) const {
+  const std::string_view text = file_.text();
+  for (size_t at = start(index);; --column) {
+    const CellEnd cell = find_cell_end(text, at, form_, file_.name());
+    if (column == 0) {
+      const size_t first = cell.quoted ? at + 1 : at;
+      const std::string_view value = text.substr(first, cell.end - first);
+      return cell.escaped ? unescaped(value) : std::string(value);
+    }
+    if (cell.next >= text.size() || text[cell.next] != form_.separator) return "";
     at = cell.next + 1;
   }
 }

@@ -97,7 +97,7 @@ class VlmevalDataset final : public Dataset {
     const size_t column = table_.column("split");
     chosen_.emplace();
     for (int64_t i = 0; i < table_.size(); ++i) {
-      if (table_.row(i)[column] == split) chosen_->push_back(i);
+      if (table_.cell(i, column) == split) chosen_->push_back(i);
     }
     require(!chosen_->empty(), "{}: no row has the split \"{}\"", table_.file().name(), split);
   }
@@ -144,7 +144,7 @@ class VlmevalDataset final : public Dataset {
   /// The row whose `index` is `name`. The places are looked up once, when the first row refers to another.
   int64_t row_of(const std::string& name, const std::string& where) const {
     std::call_once(indexed_, [&] {
-      for (int64_t i = 0; i < table_.size(); ++i) row_of_index_.emplace(table_.row(i)[index_], i);
+      for (int64_t i = 0; i < table_.size(); ++i) row_of_index_.emplace(table_.cell(i, index_), i);
     });
     const auto found = row_of_index_.find(name);
     require(

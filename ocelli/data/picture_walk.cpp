@@ -1,0 +1,102 @@
+#include "ocelli/data/picture_walk.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "ocelli/base/error.h"
+
+namespace ocelli::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMostLevels = 64;
+
+bool is_picture(const fs::path& path) {
+  constexpr std::array<std::string_view, 4> kSuffixes = {".jpg", ".jpeg", ".png", ".webp"};
+  std::string suffix = path.extension().string();
+  for (char& c : suffix) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return std::find(kSuffixes.begin(), kSuffixes.end(), suffix) != kSuffixes.end();
+}
+
+fs::path resolved(const fs::path& path) {
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  require(!error, "{}: {}", path.string(), error.message());
+  return real;
+}
+
+bool lies_below(const fs::path& inner, const fs::path& outer) {
+  const fs::path relative = inner.lexically_relative(outer);
+  return !relative.empty() && *relative.begin() != "..";
+}
+
+class Walk {
+ public:
+  Walk(const fs::path& folder, const fs::path& root) : folder_(folder), real_folder_(resolved(folder)), root_(root) {}
+
+  std::vector<fs::path> run() {
+    visit(folder_, 0);
+    std::sort(found_.begin(), found_.end());
+    return std::move(found_);
+  }
+
+ private:
+  void visit(const fs::path& folder, int level) {
+    require(level < kMostLevels, "{}: folders nested deeper than {} levels", folder.string(), kMostLevels);
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+      const fs::path& path = entry->path();
+      if (path.filename().string().starts_with('.')) continue;
+      std::error_code unknown;
+      const bool is_link = entry->is_symlink(unknown);
+      const bool is_folder = is_link ? leads_to_folder(path) : entry->is_directory(unknown);
+      if (is_folder) {
+        if (is_link) check_folder_link(path);
+        visit(path, level + 1);
+      } else if (is_picture(path)) {
+        if (is_link) require_inside(path, root_);
+        found_.push_back(path.lexically_relative(folder_));
+      }
+    }
+    require(!error, "{}: {}", folder.string(), error.message());
+  }
+
+  static bool leads_to_folder(const fs::path& link) {
+    std::error_code error;
+    const bool is_folder = fs::is_directory(link, error);  // links that lead to each other are an error of the system's
+    require(!error || !is_loop(error), "{}: a link that leads back to itself; remove it", link.string());
+    return is_folder;
+  }
+
+  static bool is_loop(const std::error_code& error) { return error == std::errc::too_many_symbolic_link_levels; }
+
+  void check_folder_link(const fs::path& link) const {
+    const fs::path real = resolved(link);
+    const fs::path here = resolved(link.parent_path());
+    require(!lies_below(here, real), "{}: a link to {}, a folder above it: a loop; remove it", link.string(), real.string());
+    require(!lies_below(real, real_folder_), "{}: a link to {}, whose pictures are listed there already; remove it",
+            link.string(), real.string());
+    require_inside(link, root_);
+  }
+
+  fs::path folder_, real_folder_, root_;
+  std::vector<fs::path> found_;
+};
+
+}  // namespace
+
+std::vector<fs::path> find_pictures(const fs::path& folder, const fs::path& root) {
+  require(fs::is_directory(folder), "{}: no folder", folder.string());
+  return Walk(folder, root).run();
+}
+
+void require_inside(const fs::path& file, const fs::path& root) {
+  const fs::path real = resolved(file);
+  require(lies_below(real, resolved(root)),
+          "{} lies outside {}: it leads to {}; give the folder it lies in as `images` (\"/\" allows every one)", file.string(),
+          root.string(), real.string());
+}
+
+}  // namespace ocelli::data
