@@ -55,4 +55,17 @@ if(OCELLI_TORCH)
     target_link_libraries(ocelli_libtorch INTERFACE
       ${OCELLI_TORCH_DIR}/lib/libtorch_cuda.so ${OCELLI_TORCH_DIR}/lib/libc10_cuda.so CUDA::cudart)
   endif()
+
+  # Arrow: the pyarrow wheel carries its C++ headers and libraries, the version in their names. Without it there is no Parquet.
+  set(OCELLI_ARROW_DIR "" CACHE PATH "Folder of the pyarrow package (default: the one in .venv)")
+  if(NOT OCELLI_ARROW_DIR)
+    file(GLOB OCELLI_ARROW_DIR ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/pyarrow)
+  endif()
+  file(GLOB OCELLI_ARROW_LIBRARIES ${OCELLI_ARROW_DIR}/libparquet.so.* ${OCELLI_ARROW_DIR}/libarrow.so.*)
+  if(OCELLI_ARROW_LIBRARIES)
+    set_source_files_properties(${PROJECT_SOURCE_DIR}/ocelli/data/parquet_file.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON
+      COMPILE_DEFINITIONS OCELLI_ARROW COMPILE_OPTIONS "-isystem;${OCELLI_ARROW_DIR}/include")
+  else()
+    message(STATUS "pyarrow not found (looked in '${OCELLI_ARROW_DIR}'): building without Parquet; scripts/setup installs it")
+  endif()
 endif()
