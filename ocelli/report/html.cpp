@@ -120,8 +120,21 @@ void HtmlPage::svg(std::string_view markup, std::string_view caption) {
   body_ += fmt::format("<figure class=\"card svg\">{}{}</figure>\n", markup, figcaption(caption));
 }
 
-void HtmlPage::pictures(const std::vector<Picture>& pictures) {
-  body_ += "<div class=\"pictures\">\n";
+void HtmlPage::runs(const std::vector<TextRun>& runs, std::string_view caption) {
+  body_ += "<figure><pre class=\"card wrapped\">\n";
+  for (const TextRun& run : runs) {
+    const std::string text = escape_markup(run.text);
+    if (run.marked || run.faint) {
+      body_ += fmt::format("<{0}>{1}</{0}>", run.marked ? "mark" : "small", text);
+    } else {
+      body_ += text;
+    }
+  }
+  body_ += fmt::format("</pre>{}</figure>\n", figcaption(caption));
+}
+
+void HtmlPage::pictures(const std::vector<Picture>& pictures, PictureSize size) {
+  body_ += fmt::format("<div class=\"pictures{}\">\n", size == PictureSize::kLarge ? " large" : "");
   for (size_t i = 0; i < pictures.size(); ++i) {
     const Picture& picture = pictures[i];
     const std::string_view type = media_type(picture.encoded);

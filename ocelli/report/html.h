@@ -25,6 +25,16 @@ struct Picture {
   std::string alt = {};  ///< for who can't see it; default: the text of the first line
 };
 
+/// How large pictures are shown: as a gallery, or so that details can be seen.
+enum class PictureSize : uint8_t { kSmall, kLarge };
+
+/// A piece of a longer text.
+struct TextRun {
+  std::string text = {};
+  bool marked = false;  ///< set apart by its background
+  bool faint = false;   ///< a remark rather than text
+};
+
 /// A number worth its own box.
 struct KeyFigure {
   std::string label;
@@ -51,7 +61,9 @@ class HtmlPage {
   /// A plot as plot.h makes it. Throws Error when it doesn't start with `<svg`: it is the one thing put in as it is.
   void svg(std::string_view markup, std::string_view caption = "");
   /// Throws Error when a picture is no PNG, JPEG or WebP file.
-  void pictures(const std::vector<Picture>& pictures);
+  void pictures(const std::vector<Picture>& pictures, PictureSize size = PictureSize::kSmall);
+  /// Preformatted text made of `runs`, long lines wrapped.
+  void runs(const std::vector<TextRun>& runs, std::string_view caption = "");
   /// Small text at the very end.
   void footer(std::string_view text);
 

@@ -51,13 +51,18 @@ details pre{border-radius:0 0 10px 10px;border-top:1px solid var(--line)}
 .pictures figure{margin:0;overflow:hidden;display:flex;flex-direction:column}
 .pictures img{display:block;width:100%;aspect-ratio:1;object-fit:contain;background:var(--code)}
 .pictures img.tiny{image-rendering:pixelated}
+.pictures.large{grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr))}
+.pictures.large img{aspect-ratio:auto;max-height:560px}
+.wrapped{white-space:pre-wrap}
+mark{background:var(--right-bg);color:var(--right);border-radius:3px}
+pre small{color:var(--soft);font-size:inherit;font-style:italic}
 .lines{padding:10px 12px 12px;font-size:.9rem;line-height:1.4}
 .lines div+div{margin-top:4px}
 .lines .label{color:var(--soft);font-size:.8rem;margin-right:.5em}
 .ok,.bad{border-radius:5px;padding:1px 6px;font-weight:600}
 .ok{color:var(--right);background:var(--right-bg)}.bad{color:var(--wrong);background:var(--wrong-bg)}
 footer{margin-top:44px;padding-top:14px;border-top:1px solid var(--line);color:var(--soft);font-size:.85rem}
-@media (max-width:520px){main{padding:20px 14px 36px}h1{font-size:1.5rem}.pictures{grid-template-columns:repeat(2,1fr);gap:10px}
+@media (max-width:520px){main{padding:20px 14px 36px}h1{font-size:1.5rem}.pictures:not(.large){grid-template-columns:repeat(2,1fr);gap:10px}
 th,td{padding:7px 10px}.figures{grid-template-columns:repeat(2,1fr)}}
 @media print{body{background:#fff}.card,tr{break-inside:avoid}nav{display:none}}
 )";

@@ -41,6 +41,7 @@ TEST(HtmlPage, EscapesEveryText) {
   page.folded(evil, evil);
   page.svg("<svg></svg>", evil);
   page.pictures({{.encoded = kPng, .lines = {{evil, evil, Verdict::kWrong}}, .alt = evil}});
+  page.runs({{evil, true}, {evil}, {evil, false, true}}, evil);
   page.footer(evil);
   EXPECT_THAT(page.str(), AllOf(Not(HasSubstr("<script")), Not(HasSubstr("alert('")), HasSubstr("&lt;script&gt;")));
 }
@@ -59,6 +60,12 @@ TEST(HtmlPage, ShowsTinyPicturesWithSquarePixelsAndVerdictsWithMarks) {
       {{.encoded = kPng, .lines = {{"", "yes", Verdict::kRight}, {"", "no", Verdict::kWrong}, {"", "text", Verdict::kNone}}}});
   EXPECT_THAT(page.str(), AllOf(HasSubstr("<img class=\"tiny\" alt=\"yes\""), HasSubstr("<span class=\"ok\">✓ yes</span>"),
                                 HasSubstr("<span class=\"bad\">✗ no</span>"), HasSubstr("<div>text</div>")));
+}
+
+TEST(HtmlPage, SetsRunsOfTextApart) {
+  HtmlPage page("t");
+  page.runs({{"asked ", false}, {"answered", true}, {" 5 more", false, true}});
+  EXPECT_THAT(page.str(), HasSubstr("asked <mark>answered</mark><small> 5 more</small></pre>"));
 }
 
 TEST(HtmlPage, ListsItsSectionsAndRightAlignsNumbers) {
