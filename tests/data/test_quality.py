@@ -239,6 +239,45 @@ def test_stats_estimate_the_rest(run_ocelli, captions, model):
     assert "Estimated" in run_ocelli(["data", "stats", captions, "--limit", 2]).stdout
 
 
+def test_a_recipe_tells_shares_of_samples_and_of_tokens(run_ocelli, captions, model, tmp_path):
+    write(tmp_path, "text.jsonl", [record(str(i), "Why?", "Because.") for i in range(8)])
+    recipe = tmp_path / "mix.toml"
+    recipe.write_text(
+        f"""
+name = "mix"
+[model]
+base = "{model}"
+[[data]]
+name = "captions"
+path = "captions.jsonl"
+format = "llava"
+[[data]]
+name = "text"
+path = "text.jsonl"
+format = "llava"
+weight = 0.5
+[[stage]]
+name = "align"
+train = ["connector"]
+data = ["captions"]
+[[stage]]
+name = "all"
+"""
+    )
+    result = run_ocelli(["data", "stats", recipe, "--json"]).json()
+    align, everything = result["epochs"]
+    assert align["samples"] == 4 and everything["samples"] == 8
+    assert align["shares"]["text"]["samples"] == 0
+    assert everything["shares"]["captions"]["samples"] == 0.5
+    assert everything["shares"]["captions"]["tokens"] > 0.5
+    # Without gradients of the decoder's weights a pass costs less.
+    captions_alone = run_ocelli(["data", "stats", captions, "--model", model, "--json"]).json()["epochs"][0]["flops"]
+    assert align["flops"] < captions_alone < everything["flops"]
+    checked = run_ocelli(["data", "check", recipe, "--json"], code=None).json()
+    assert checked["samples"] == 12
+    assert run_ocelli(["data", "check", recipe, "--format", "llava"], code=2).stderr.count("a recipe says how")
+
+
 def test_the_preview_shows_what_is_trained(run_ocelli, captions, model, tmp_path):
     page = tmp_path / "page.html"
     run_ocelli(["data", "preview", captions, "--model", model, "--out", page, "-n", 2])
