@@ -52,6 +52,30 @@ TEST(Rle, UnitesAsPixelsDo) {
   }
 }
 
+/// testdata/make_rle.py wrote these.
+TEST(Rle, EqualsPycocotools) {
+  const Json cases = read_json(std::string(OCELLI_SOURCE_DIR) + "/ocelli/data/testdata/rle.json");
+  ASSERT_EQ(cases.size(), 80U);
+  for (const Json& one : cases) {
+    const int64_t height = one["size"][0], width = one["size"][1];
+    const Rle rle = rle_from_text(one["counts"].get<std::string>(), height, width, "x");
+    EXPECT_EQ(rle_to_text(rle), one["counts"]);
+    EXPECT_EQ(area(rle), one["area"]);
+    EXPECT_EQ(Json(box_around(rle)), one["box"]);
+    const bool drawn = !one["polygons"].empty();
+    EXPECT_EQ(drawn ? rle_from_segmentation(one["polygons"], height, width, "x").counts : rle.counts, rle.counts) << one;
+    const std::vector<uint8_t> mask = decode_rle(rle);
+    EXPECT_EQ(encode_rle(mask, height, width).counts, rle.counts);
+    std::string pixels;
+    for (size_t i = 0; i < mask.size(); i += 8) {
+      unsigned byte = 0;
+      for (size_t bit = 0; bit < 8; ++bit) byte = byte * 2 + (i + bit < mask.size() ? mask[i + bit] : 0);
+      pixels += fmt::format("{:02x}", byte);
+    }
+    EXPECT_EQ(pixels, one["pixels"]);
+  }
+}
+
 TEST(Rle, NamesWhatIsWrong) {
   const auto text = [](std::string_view counts) { return error_of([&] { rle_from_text(counts, 2, 3, "ann 7"); }); };
   EXPECT_THAT(text("0"), AllOf(HasSubstr("ann 7"), HasSubstr("2 x 3 = 6")));
