@@ -218,6 +218,13 @@ void write_shards(const fs::path& folder, const std::vector<detail::TensorMap>& 
 
 }  // namespace
 
+bool has_model_weights(const fs::path& folder) {
+  for (const char* name : {kSingleName, kIndexName, kTorchName, kTorchIndexName}) {
+    if (is_there(folder / name)) return true;
+  }
+  return is_there(folder) && !names_ending(folder, ".pth").empty();
+}
+
 std::unique_ptr<TensorFile> open_model_weights(const fs::path& folder) {
   require(is_there(folder), "{}: no such folder", folder.string());
   if (is_there(folder / kSingleName)) return open_safetensors(locate(folder, kSingleName));

@@ -75,6 +75,8 @@ std::unique_ptr<TensorFile> parse_torch_file(std::span<const std::byte> bytes, c
 /// `model.safetensors.index.json`, `pytorch_model.bin`, the shards named in `pytorch_model.bin.index.json`, and the one file
 /// `*.pth`. A shard is a plain name inside the folder; links lead only into the folder or the Hugging Face cache it belongs to.
 std::unique_ptr<TensorFile> open_model_weights(const std::filesystem::path& folder);
+/// Whether the folder has any of these; nothing is opened.
+bool has_model_weights(const std::filesystem::path& folder);
 
 /// Writes one safetensors file atomically. The header is padded so that the data area starts on a 64-byte boundary of the
 /// file, and tensors are sorted by the power of two that divides their size in bytes (64 and above alike, then by name): each

@@ -9,6 +9,10 @@
 namespace ocelli::connector {
 
 Glu::Glu(const ConnectorConfig& config) : output_width_(config.output_width) {
+  if (config.position_table) {
+    require(config.num_patches > 0, "glu: num_patches is {}, expected the patches of a picture", config.num_patches);
+    num_positions_ = config.num_patches;
+  }
   const int64_t width = config.output_width, hidden = config.hidden_width == 0 ? width : config.hidden_width;
   const auto within = [](int64_t in) { return nn::Init::uniform(1.0 / std::sqrt(static_cast<double>(in))); };
   linear_proj_ = register_module("linear_proj", std::make_shared<nn::Linear>(config.input_width, width, false));
@@ -22,8 +26,8 @@ Glu::Glu(const ConnectorConfig& config) : output_width_(config.output_width) {
 
 at::Tensor Glu::forward(const nn::VisualFeatures& features, const ConnectorContext&) {
   at::Tensor x = features.maps;
-  if (pos_embed_.defined()) {
-    require(x.size(1) == pos_embed_.size(0), "glu: {} patches for a table of {} positions", x.size(1), pos_embed_.size(0));
+  if (num_positions_ > 0) {
+    require_positions(x.size(1));
     x = x + pos_embed_;
   }
   x = mlp_->forward(nn::activate(nn::Activation::kGelu, norm1_->forward(linear_proj_->forward(x))));
@@ -31,6 +35,16 @@ at::Tensor Glu::forward(const nn::VisualFeatures& features, const ConnectorConte
     return token.to(x.scalar_type()).unsqueeze(0).expand({x.size(0), 1, output_width_});
   };
   return at::cat({alike(boi_), x, alike(eoi_)}, 1);
+}
+
+int64_t Glu::num_tokens(image::Grid grid) const {
+  require_positions(grid.count());
+  return grid.count() + 2;
+}
+
+void Glu::require_positions(int64_t patches) const {
+  require(num_positions_ == 0 || patches == num_positions_, "glu: {} patches for a table of {} positions", patches,
+          num_positions_);
 }
 
 Cost Glu::cost(image::Grid grid, int64_t tiles, const Workload& work) const {

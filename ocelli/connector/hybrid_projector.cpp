@@ -8,6 +8,7 @@ namespace ocelli::connector {
 
 HybridProjector::HybridProjector(const HybridProjectorConfig& config)
     : activation_(config.activation), aux_first_(config.aux_first) {
+  require(config.aux_width > 0, "hybrid projector: there is no second tower");
   require(config.output_width % 2 == 0, "hybrid projector: output width {} is odd, expected two halves", config.output_width);
   const int64_t half = config.output_width / 2;
   proj_ = register_module("proj", std::make_shared<nn::Linear>(config.input_width, half, true));

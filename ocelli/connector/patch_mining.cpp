@@ -24,6 +24,7 @@ class PatchMining::Projection final : public nn::Module {
 };
 
 PatchMining::PatchMining(const PatchMiningConfig& config) : config_(config) {
+  require(config.aux_width > 0, "patch mining: there is no second tower");
   const int64_t width = config.input_width;
   query_ = register_module("query_proj", std::make_shared<Projection>(width, width));
   key_ = register_module("key_proj", std::make_shared<Projection>(config.aux_width, width));

@@ -69,11 +69,16 @@ Image centred(const Image& picture, Size canvas, std::array<uint8_t, 3> colour) 
              colour);
 }
 
-Image pad_square(const Image& picture, int64_t side, std::array<uint8_t, 3> colour, Filter filter) {
+void require_paddable(Size picture, int64_t side) {
   const int64_t longest = std::max(picture.width, picture.height);
   require(side >= 1 && longest >= 1 && side <= kMaxViewPixels / longest,
           "pad_square: a picture of {} x {} pixels to a square of {}; sides must be at least 1, {} times {} at most {}",
           picture.width, picture.height, side, longest, side, kMaxViewPixels);
+}
+
+Image pad_square(const Image& picture, int64_t side, std::array<uint8_t, 3> colour, Filter filter) {
+  require_paddable({picture.height, picture.width}, side);
+  const int64_t longest = std::max(picture.width, picture.height);
   if (picture.width == picture.height) return resize(picture, side, side, filter);
   // Between squares resize() goes along the rows first, each for itself, then down the columns. So rows without the picture are
   // all one row, and the others need to be padded a few at a time only.

@@ -37,8 +37,10 @@ Image centred(const Image& picture, Size canvas, std::array<uint8_t, 3> colour);
 
 /// centred() on a square of the longer side, then resize() to side x side, byte-equal to both in turn, without ever making the
 /// square: LLaVA 1.5, MobileVLM, Yi-VL, Mini-Gemini (the mean's colour, (122, 116, 104) for CLIP), NExT-Chat (white).
-/// Throws Error when side times the longer side is more than kMaxViewPixels.
+/// Throws Error when side times the longer side is more than kMaxViewPixels, as require_paddable() does without a picture.
 Image pad_square(const Image& picture, int64_t side, std::array<uint8_t, 3> colour, Filter filter = Filter::kBicubic);
+
+void require_paddable(Size picture, int64_t side);
 
 /// normalize() of the picture in the middle of [3, canvas.height, canvas.width], with zeros, not normalised black, around it:
 /// SAM's input in NExT-Chat, of a picture resized (kBilinear) to longest_side(…, LongestSide::kHalfUp), with mean

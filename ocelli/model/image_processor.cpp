@@ -6,6 +6,7 @@
 
 #include "ocelli/image/tile_views.h"
 #include "ocelli/model/preprocessor_keys.h"
+#include "ocelli/model/spelled_processor.h"
 #include "ocelli/model/tiled_processors.h"
 
 namespace ocelli::model {
@@ -23,6 +24,31 @@ std::pair<int64_t, int64_t> height_width(const JsonView& config, std::string_vie
     return {side, side};
   }
   return {size.integer_in("height", 1, kLargestSide), size.integer_in("width", 1, kLargestSide)};
+}
+
+constexpr std::pair<std::string_view, ImageProcessor::Shape> kShapes[] = {
+    {"squash", ImageProcessor::Shape::kSquash},
+    {"pad", ImageProcessor::Shape::kPad},
+    {"longest_pad", ImageProcessor::Shape::kLongestPad},
+    {"shortest_edge", ImageProcessor::Shape::kShortestEdge},
+};
+
+ImageProcessor::Shape shape_from_name(const JsonView& config) {
+  const std::string given = config.string("shape", "squash");
+  for (const auto& [name, shape] : kShapes) {
+    if (name == given) return shape;
+  }
+  fail("{}.shape is \"{}\"; known are squash, pad, longest_pad, shortest_edge", config.path(), given);
+}
+
+/// A picture whose shorter side becomes `size`. Throws Error for one too long to be held.
+image::Size shortest_side(image::Size picture, int64_t size) {
+  const int64_t shorter = std::min(picture.width, picture.height), longer = std::max(picture.width, picture.height);
+  const double exact = static_cast<double>(size) * static_cast<double>(longer) / static_cast<double>(shorter);
+  require(exact * static_cast<double>(size) <= static_cast<double>(image::kMaxViewPixels),
+          "picture {} x {}: its longer side would be {:.0f} pixels after resizing", picture.width, picture.height, exact);
+  const int64_t other = static_cast<int64_t>(exact);
+  return picture.width <= picture.height ? image::Size{other, size} : image::Size{size, other};
 }
 
 }  // namespace
@@ -109,12 +135,10 @@ ImageProcessor ImageProcessor::from_json(const JsonView& config) {
   if (!ours) {
     out.decode = image::DecodeOptions::pillow();
   } else {
-    const std::string shape = config.string("shape", "squash");
-    require(shape == "squash" || shape == "pad" || shape == "shortest_edge",
-            "{}.shape is \"{}\"; known are squash, pad, shortest_edge", config.path(), shape);
-    out.shape = shape == "pad" ? Shape::kPad : shape == "squash" ? Shape::kSquash : Shape::kShortestEdge;
+    out.shape = shape_from_name(config);
     if (out.shape == Shape::kShortestEdge && config.has("crop_size"))
       std::tie(out.height, out.width) = height_width(config, "crop_size");
+    read_spelled_out(config, out);
   }
   return out;
 }
@@ -125,7 +149,7 @@ Json ImageProcessor::to_json() const {
   json["rescale_factor"] = rescale_factor;
   if (rows_first) json["rows_first"] = true;
   json["resample"] = pillow_number(filter);
-  const bool published = !decode.apply_orientation;
+  const bool published = !decode.apply_orientation && !needs_spelling_out(*this);
   if (published && shape == Shape::kLongestPad) return write_deepseek_processor(*this);
   if (std::optional<Json> tiled; published && (tiled = write_tiled_processor(*this))) return *std::move(tiled);
   if (published && cut == Cut::kInternVl) {
@@ -164,7 +188,10 @@ Json ImageProcessor::to_json() const {
   }
   if (!published) {
     json["image_processor_type"] = "OcelliImageProcessor";
-    json["shape"] = shape == Shape::kPad ? "pad" : shape == Shape::kSquash ? "squash" : "shortest_edge";
+    for (const auto& [name, value] : kShapes) {
+      if (value == shape) json["shape"] = name;
+    }
+    write_spelled_out(*this, json);
   }
   return json;
 }
@@ -177,6 +204,7 @@ image::Tiling ImageProcessor::tiling(int64_t picture_width, int64_t picture_heig
   if (second) one = second_view_tiling(*this);
   switch (cut) {
     case Cut::kNone:
+      require_shapeable(picture);
       break;
     case Cut::kAnyRes:
       return image::anyres(anyres, picture);
@@ -198,6 +226,23 @@ image::Tiling ImageProcessor::tiling(int64_t picture_width, int64_t picture_heig
   return one;
 }
 
+void ImageProcessor::require_shapeable(image::Size picture) const {
+  if (aux) aux->tiling(picture.width, picture.height);
+  switch (shape) {
+    case Shape::kSquash:
+      break;
+    case Shape::kPad:
+      image::require_paddable(picture, width);
+      break;
+    case Shape::kLongestPad:
+      image::longest_side(picture, size, min_side, longest_side);
+      break;
+    case Shape::kShortestEdge:
+      shortest_side(picture, size);
+      break;
+  }
+}
+
 image::Image ImageProcessor::shaped(const image::Image& picture) const {
   std::array<uint8_t, 3> colour{};
   for (size_t c = 0; c < 3; ++c) colour[c] = pad_colour ? (*pad_colour)[c] : static_cast<uint8_t>(mean[c] * 255.0F);
@@ -214,13 +259,7 @@ image::Image ImageProcessor::shaped(const image::Image& picture) const {
       return image::centred(image::resize(picture, fitted.width, fitted.height, filter), {height, width}, colour);
     }
     case Shape::kShortestEdge: {
-      const int64_t shorter = std::min(picture.width, picture.height), longer = std::max(picture.width, picture.height);
-      const double exact = static_cast<double>(size) * static_cast<double>(longer) / static_cast<double>(shorter);
-      require(exact * static_cast<double>(size) <= static_cast<double>(image::kMaxViewPixels),
-              "picture {} x {}: its longer side would be {:.0f} pixels after resizing", picture.width, picture.height, exact);
-      const int64_t other = static_cast<int64_t>(exact);
-      const int64_t new_width = picture.width <= picture.height ? size : other;
-      const int64_t new_height = picture.width <= picture.height ? other : size;
+      const auto [new_height, new_width] = shortest_side({picture.height, picture.width}, size);
       // Half a pixel goes as in transformers' center_crop: the offset is rounded down.
       const int64_t left = (new_width - width) >= 0 ? (new_width - width) / 2 : -((width - new_width + 1) / 2);
       const int64_t top = (new_height - height) >= 0 ? (new_height - height) / 2 : -((height - new_height + 1) / 2);

@@ -68,10 +68,12 @@ struct ImageProcessor {
 
   /// Pixels of one picture. Thread-safe. Throws Error for a picture whose resized form would be too large.
   PixelTiles process(const image::Image& picture) const;
-  /// How a picture of that size is cut; without its pixels.
+  /// How a picture of that size is cut; without its pixels. Throws Error for a size that process() refuses.
   image::Tiling tiling(int64_t picture_width, int64_t picture_height) const;
 
  private:
+  /// Throws Error for a size that shaped() refuses.
+  void require_shapeable(image::Size picture) const;
   /// The one view of a picture that isn't cut.
   image::Image shaped(const image::Image& picture) const;
 };

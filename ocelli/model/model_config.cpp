@@ -22,7 +22,7 @@ ModelConfig read_by_family(const hf::Source& source) {
 
 /// What transformers' LlavaForConditionalGeneration says all of.
 bool is_llava(const ModelConfig& config) {
-  if (!config.vision || !config.connector || config.aux_vision) return false;
+  if (!config.vision || !config.connector || config.aux_vision || config.location) return false;
   const language::DecoderFamily* decoder = language::find_decoder_family(config.decoder.model_type);
   // Its head is the whole model's: without bias and scale.
   if (decoder == nullptr || !decoder->in_transformers || config.decoder.head_bias || config.decoder.logits_divisor != 1)

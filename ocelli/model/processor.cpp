@@ -292,7 +292,7 @@ void Processor::save(const fs::path& folder) const {
     write_file_atomic(folder / "tokenizer_config.json", config.dump(2) + "\n");
   }
   if (!parts_.chat_template.empty()) write_file_atomic(folder / "chat_template.jinja", parts_.chat_template);
-  if (parts_.placeholder.token_id >= 0) {
+  if (parts_.placeholder.token_id != -1) {
     Json config = parts_.processor_config;
     if (!config.contains("processor_class")) config["processor_class"] = "LlavaProcessor";
     config["image_processor"] = parts_.images.to_json();

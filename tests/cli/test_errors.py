@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from plain_models import IMAGE_TOKEN, write_llama, write_llava, write_weights
@@ -44,6 +47,14 @@ def edit(model, change):
     config = json.loads((model / "config.json").read_text())
     change(config)
     (model / "config.json").write_text(json.dumps(config))
+
+
+def write_plain_png(path, width, height):
+    """Black, one bit a pixel, so that the largest is written in a moment."""
+    rows = zlib.compress(bytes(((width + 7) // 8 + 1) * height), 1)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks))
 
 
 def test_what_fits_runs(run_ocelli, llava, tmp_path):
@@ -150,6 +161,39 @@ def test_a_broken_picture_is_named(llava, fails, tmp_path):
         (tmp_path / name).write_bytes(data)
         assert name in fails(llava[0], "--image", tmp_path / name, "-p", "hello")
     assert "nowhere.png" in fails(llava[0], "--image", tmp_path / "nowhere.png", "-p", "hello")
+
+
+@pytest.mark.parametrize("size, taken", [((1, 1), True), ((1, 10000), True), ((10000, 1), True), ((20000, 20000), False)])
+def test_extreme_pictures_are_taken_or_refused_before_they_are_unpacked(size, taken, llava, run_ocelli, tmp_path):
+    """20000 x 20000 would be 1.2 GB; its PNG is a few hundred thousand bytes."""
+    write_plain_png(tmp_path / "p.png", *size)
+    result = run_ocelli(["features", llava[0], "--image", tmp_path / "p.png", "--out", tmp_path / "o.safetensors"],
+                        code=0 if taken else 1)
+    told = run_ocelli(["explain", llava[0], "--image", f"{size[0]}x{size[1]}", "--json"]).last_json()
+    assert told["visual_tokens"] == 16
+    if taken:
+        assert load_file(tmp_path / "o.safetensors")["visual_tokens"].shape[0] == 16
+    else:
+        assert "p.png: 20000 x 20000 pixels" in result.stderr and "max_pixels" in result.stderr
+
+
+def test_a_picture_that_would_grow_too_long_is_refused_by_features_and_explain_alike(model, run_ocelli, tmp_path):
+    """The shorter side becomes the tower's: 1 x 10000 would be 336 x 3360000."""
+    edit(model, lambda config: config["vision_config"].update(image_size=336, patch_size=14))
+    images = json.loads((model / "preprocessor_config.json").read_text())
+    images.update(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336})
+    (model / "preprocessor_config.json").write_text(json.dumps(images))
+    message = run_ocelli(["explain", model, "--image", "1x10000"], code=1).stderr
+    assert "picture 1 x 10000" in message and "3360000 pixels" in message
+
+
+@pytest.mark.parametrize("rows", [100, 256])
+def test_a_tokenizer_with_ids_outside_the_embedding_is_named(rows, model, run_ocelli):
+    """Also by what needs no weights."""
+    edit(model, lambda config: (config["text_config"].update(vocab_size=rows), config.update(image_token_index=5)))
+    for command in (["explain", model], ["chat", model, "-p", "hello", "--json"]):
+        message = run_ocelli(command, code=1).stderr
+        assert f"the embedding {rows} rows" in message or f"expected [{rows}," in message, message
 
 
 def test_a_model_that_is_nowhere(fails, tmp_path):

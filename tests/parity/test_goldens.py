@@ -4,7 +4,9 @@ Read from $OCELLI_GOLDENS, by default tests/parity/goldens, where the smallest c
 was made.
 """
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,6 +38,26 @@ def test_numbers_are_the_original_codes(name, run_ocelli, tmp_path):
     ours = load_file(tmp_path / "o.safetensors")
     for i, (mine, theirs) in enumerate(zip(pixels_of(ours), pixels_of(expected), strict=True)):
         assert mine.shape == theirs.shape
+        assert np.abs(mine - theirs).max() <= 1e-5, f"pixels of view {i}"
+    close_numbers(ours["visual_tokens"], expected["visual_tokens"], "visual_tokens")
+    if "input_ids_expanded" in expected:
+        assert ours["input_ids"].tolist() == expected["input_ids_expanded"].tolist()
+    close_numbers(ours["logits"], expected["logits"], "logits")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_written_gives_the_same(name, run_ocelli, build_dir, tmp_path):
+    """Written by ocelli, in the system's own layout or with its parts spelled out, and read again: pixels, places and numbers stay."""
+    folder, expected = ROOT / name, load_file(ROOT / name / "expected.safetensors")
+    request = {"model": str(folder / "model"), "through": str(tmp_path / "model"), "sizes": []}
+    (tmp_path / "request.jsonl").write_text(json.dumps(request) + "\n")
+    env = dict(os.environ, OCELLI_PROBE=str(tmp_path / "request.jsonl"), OCELLI_TEST_OUT=str(tmp_path))
+    done = subprocess.run([str(build_dir / "model_test"), "--gtest_filter=TokenProbe.*"], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    images = [part for path in sorted(folder.glob("image_*.png")) for part in ("--image", path)]
+    run_ocelli(["logits", tmp_path / "model", *images, "--input-ids", folder / "input_ids.json", "--out", tmp_path / "o.safetensors"])
+    ours = load_file(tmp_path / "o.safetensors")
+    for i, (mine, theirs) in enumerate(zip(pixels_of(ours), pixels_of(expected), strict=True)):
         assert np.abs(mine - theirs).max() <= 1e-5, f"pixels of view {i}"
     close_numbers(ours["visual_tokens"], expected["visual_tokens"], "visual_tokens")
     if "input_ids_expanded" in expected:

@@ -40,7 +40,7 @@ ModelConfig read_parts(const Source& source, bool instruct) {
   if (type == "t5") {
     auto t5 = language::EncoderDecoderConfig::from_json(text);
     // transformers 5 says "tied" of every T5; what is stored decides.
-    if (!source.folder().empty()) t5.tie_word_embeddings = source.weights().find("language_model.lm_head.weight") == nullptr;
+    if (source.has_weights()) t5.tie_word_embeddings = source.weights().find("language_model.lm_head.weight") == nullptr;
     set_encoder_decoder(out, t5);
   } else {
     Json filled = text.value();

@@ -43,6 +43,20 @@ constexpr const char* kVicunaTemplate =
     "{% endif %} {% else %}Assistant: {{ message.content }} {% endif %}{% endfor %}{% if add_generation_prompt %}###Assistant:{% "
     "endif %}";
 
+/// The tower by `vit_config`, what it leaves out as published.
+EvaSizes spelled_out(const JsonView& vit) {
+  EvaSizes out;
+  out.blocks = vit.integer_in("depth", 0, 1024, 0);
+  if (out.blocks == 0) out.blocks = 39;
+  out.hidden_size = vit.integer_in("embed_dim", 1, 1 << 16, out.hidden_size);
+  const double ratio = vit.number("mlp_ratio", 4.3637);
+  require(ratio > 0 && ratio <= 64, "{}.mlp_ratio is {}, expected a positive number up to 64", vit.path(), ratio);
+  out.intermediate_size = static_cast<int64_t>(static_cast<double>(out.hidden_size) * ratio);
+  out.patch_size = vit.integer_in("patch_size", 1, 1 << 14, out.patch_size);
+  out.positions_side = vit.integer_in("img_size", out.patch_size, 1 << 14, 224) / out.patch_size;
+  return out;
+}
+
 ModelConfig read(const Source& source) {
   const JsonView& config = source.config();
   const Arch& arch = *arch_of(config.string("model_type"));
@@ -51,7 +65,7 @@ ModelConfig read(const Source& source) {
   ModelConfig out;
   if (text.string("model_type", "") == "t5") {
     auto t5 = language::EncoderDecoderConfig::from_json(text);
-    if (!source.folder().empty()) {
+    if (source.has_weights()) {
       t5.tie_word_embeddings = source.weights().find(std::string(arch.language) + ".lm_head.weight") == nullptr;
     }
     // LAVIS sets this whatever the language model's own config says (blip2_t5.py).
@@ -61,8 +75,8 @@ ModelConfig read(const Source& source) {
     out.decoder = language::DecoderConfig::from_json(text);
   }
   const int64_t side = model.integer_in("image_size", 1, 1 << 14, 224);
-  out.vision = eva_from_weights(source, "visual_encoder.", side, vit.integer_in("num_heads", 1, 1 << 12, 16),
-                                vit.integer_in("depth", 0, 1024, 0));
+  const int64_t depth = vit.integer_in("depth", 0, 1024, 0);
+  out.vision = eva_tower(source, "visual_encoder.", side, vit.integer_in("num_heads", 1, 1 << 12, 16), depth, spelled_out(vit));
 
   Json qformer = bert.value();
   qformer["cross_attention_frequency"] = bert.integer_in("cross_attention_freq", 1, 256, 2);

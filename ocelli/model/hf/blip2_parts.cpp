@@ -17,30 +17,44 @@ const char* const kQuestionTemplate =
     "%}Question: " OCELLI_TEXT_OF_MESSAGE " Answer:{% else %} " OCELLI_TEXT_OF_MESSAGE "{% endif %}{% endfor %}";
 #undef OCELLI_TEXT_OF_MESSAGE
 
-vision::VisionConfig eva_from_weights(const Source& source, std::string_view prefix, int64_t image_size, int64_t heads,
-                                      int64_t blocks) {
-  const std::string start(prefix);
+namespace {
+
+EvaSizes eva_shapes(const Source& source, const std::string& start) {
   const auto shape = [&](const std::string& name, size_t dimensions) {
     const std::vector<int64_t>& sizes = source.shape(start + name);
     require(sizes.size() == dimensions, "{}{} has {} dimensions, expected {}", start, name, sizes.size(), dimensions);
     return sizes;
   };
-  vision::VisionConfig out;
+  EvaSizes out;
   out.hidden_size = shape("cls_token", 3)[2];
   out.intermediate_size = shape("blocks.0.mlp.fc1.weight", 2)[0];
-  const int64_t stored = source.count(start + "blocks.", ".norm1.weight");
-  out.num_hidden_layers = blocks > 0 ? blocks : stored + blocks;
-  require(out.num_hidden_layers > 0 && out.num_hidden_layers <= stored,
-          "{}: {} blocks of the vision tower are stored, {} are to run", source.config().path(), stored, out.num_hidden_layers);
+  out.blocks = source.count(start + "blocks.", ".norm1.weight");
+  out.patch_size = shape("patch_embed.proj.weight", 4)[2];
+  const int64_t places = shape("pos_embed", 3)[1] - 1;
+  out.positions_side = static_cast<int64_t>(std::llround(std::sqrt(static_cast<double>(places))));
+  require(out.positions_side > 0 && out.positions_side * out.positions_side == places,
+          "{}pos_embed has {} rows, expected a square and one", start, places + 1);
+  return out;
+}
+
+}  // namespace
+
+vision::VisionConfig eva_tower(const Source& source, std::string_view prefix, int64_t image_size, int64_t heads, int64_t blocks,
+                               const EvaSizes& otherwise) {
+  const EvaSizes sizes = source.has_weights() ? eva_shapes(source, std::string(prefix)) : otherwise;
+  vision::VisionConfig out;
+  out.hidden_size = sizes.hidden_size;
+  out.intermediate_size = sizes.intermediate_size;
+  out.num_hidden_layers = blocks > 0 ? blocks : sizes.blocks + blocks;
+  require(out.num_hidden_layers > 0 && out.num_hidden_layers <= sizes.blocks,
+          "{}: {} blocks of the vision tower are stored, {} are to run", source.config().path(), sizes.blocks,
+          out.num_hidden_layers);
   out.num_attention_heads = heads;
   require(heads > 0 && out.hidden_size % heads == 0, "{}: the tower's width {} is no multiple of {} heads",
           source.config().path(), out.hidden_size, heads);
   out.image_size = image_size;
-  out.patch_size = shape("patch_embed.proj.weight", 4)[2];
-  const int64_t places = shape("pos_embed", 3)[1] - 1;
-  const int64_t side = static_cast<int64_t>(std::llround(std::sqrt(static_cast<double>(places))));
-  require(side > 0 && side * side == places, "{}pos_embed has {} rows, expected a square and one", start, places + 1);
-  out.position_grid = {side, side};
+  out.patch_size = sizes.patch_size;
+  out.position_grid = {sizes.positions_side, sizes.positions_side};
   out.position_resize = vision::PositionResize::kBicubic;
   out.class_embedding = true;
   out.key_bias = false;

@@ -44,21 +44,43 @@ vision::VisionConfig read_tower(const JsonView& config) {
   return out;
 }
 
-/// EVA02-CLIP-L, whose sizes no key gives: they are the tensors'. The last block and the norm behind it are stored, not used.
-vision::VisionConfig read_cross_tower(const Source& source, int64_t image_size) {
-  vision::VisionConfig out;
+/// The sizes of a tower that no key gives.
+struct CrossSizes {
+  int64_t hidden_size = 1024, patch_size = 14, num_hidden_layers = 24, intermediate_size = 2730, head_dim = 64;
+};
+
+CrossSizes cross_sizes(const Source& source, int64_t image_size) {
+  CrossSizes out;
+  if (!source.has_weights()) {
+    const int64_t given = source.config().integer("cross_hidden_size", out.hidden_size);
+    require_published(source, "cross_hidden_size", given, "EVA02-CLIP-L", out.hidden_size);
+    return out;
+  }
   const auto& patch = source.shape(kCrossTower + "patch_embed.proj.weight");
   require(patch.size() == 4 && patch[0] > 0 && patch[2] > 0 && patch[2] <= image_size,
           "{}patch_embed.proj.weight has {} dimensions or patches larger than cross_image_size {}", kCrossTower, patch.size(),
           image_size);
   out.hidden_size = patch[0];
   out.patch_size = patch[2];
-  out.image_size = image_size;
   out.num_hidden_layers = source.count(kCrossTower + "blocks.", ".norm1.weight");
   require(out.num_hidden_layers > 1, "{}blocks has {} blocks, expected at least 2", kCrossTower, out.num_hidden_layers);
   out.intermediate_size = source.shape(kCrossTower + "blocks.0.mlp.w1.bias").at(0);
-  const int64_t head = source.config().has("cross_head_dim") ? source.config().integer("cross_head_dim")
-                                                             : source.shape(kCrossTower + "rope.freqs_cos").back();
+  out.head_dim = source.config().has("cross_head_dim") ? source.config().integer("cross_head_dim")
+                                                       : source.shape(kCrossTower + "rope.freqs_cos").back();
+  return out;
+}
+
+/// EVA02-CLIP-L: its sizes are the tensors', without any the published ones. The last block and the norm behind it are stored,
+/// not used.
+vision::VisionConfig read_cross_tower(const Source& source, int64_t image_size) {
+  const CrossSizes sizes = cross_sizes(source, image_size);
+  vision::VisionConfig out;
+  out.hidden_size = sizes.hidden_size;
+  out.patch_size = sizes.patch_size;
+  out.image_size = image_size;
+  out.num_hidden_layers = sizes.num_hidden_layers;
+  out.intermediate_size = sizes.intermediate_size;
+  const int64_t head = sizes.head_dim;
   require(head > 0 && head % 4 == 0 && out.hidden_size % head == 0,
           "{}: heads of {} in the cross tower, expected a multiple of 4 that divides its width {}", source.config().path(), head,
           out.hidden_size);

@@ -39,40 +39,69 @@ Json file_beside(const Source& source, const char* name) {
   return source.folder().empty() || !std::filesystem::exists(file) ? Json::object() : read_json(file);
 }
 
-vision::VisionConfig read_siglip(const Source& source, const JsonView& params, const std::string& prefix) {
+/// An entry of siglip_vit.py's table.
+struct SiglipSizes {
+  std::string_view name;
+  int64_t hidden_size, patch_size, num_hidden_layers, intermediate_size;
+};
+constexpr SiglipSizes kSiglips[] = {
+    {"siglip_large_patch16_384", 1024, 16, 24, 4096},
+    {"siglip_so400m_patch14_384", 1152, 14, 27, 4304},
+    {"siglip_so400m_patch14_224", 1152, 14, 27, 4304},
+};
+
+/// The aligner's `input_dim` is the width that towers have behind them.
+void require_aligned(const Source& source, std::string_view tower, int64_t width) {
+  const JsonView aligner = source.config().object("aligner_config").object("params");
+  require_published(source, "aligner_config.params.input_dim", aligner.integer("input_dim", width), tower, width);
+}
+
+SiglipSizes siglip_sizes(const Source& source, const JsonView& params, const std::string& prefix) {
   const std::string name = params.string("model_name", "");
   require(name.starts_with("siglip_"), "{}.model_name is \"{}\", expected one that starts with siglip_", params.path(), name);
-  const std::string feature = params.string("select_feature", "patch");
-  require(feature == "same" || feature == "cls_patch", "{}.select_feature is \"{}\"; a SigLIP tower goes with \"same\"",
-          params.path(), feature);
+  if (!source.has_weights()) {
+    for (const SiglipSizes& sizes : kSiglips) {
+      if (sizes.name != name) continue;
+      require_aligned(source, sizes.name, sizes.hidden_size);
+      return sizes;
+    }
+    fail("{}.model_name is \"{}\"; known without weights are {}, {}, {}, and the folder has none", params.path(), name,
+         kSiglips[0].name, kSiglips[1].name, kSiglips[2].name);
+  }
   const auto patch = source.shape(prefix + "patch_embed.proj.weight");
   require(patch.size() == 4 && patch[0] > 0 && patch[2] > 0, "{}patch_embed.proj.weight has {} dimensions, expected 4", prefix,
           patch.size());
+  require(patch[0] % kSiglipHeads == 0, "{}patch_embed.proj.weight: {} channels are no multiple of {} heads", prefix, patch[0],
+          kSiglipHeads);
+  const int64_t layers = source.count(prefix + "blocks.", ".norm1.weight");
+  require(layers > 0, "{}blocks.0.norm1.weight is missing", prefix);
+  return {"", patch[0], patch[2], layers, source.shape(prefix + "blocks.0.mlp.fc1.bias").at(0)};
+}
+
+vision::VisionConfig read_siglip(const Source& source, const JsonView& params, const std::string& prefix) {
+  const SiglipSizes sizes = siglip_sizes(source, params, prefix);
+  const std::string feature = params.string("select_feature", "patch");
+  require(feature == "same" || feature == "cls_patch", "{}.select_feature is \"{}\"; a SigLIP tower goes with \"same\"",
+          params.path(), feature);
   vision::VisionConfig out;
-  out.hidden_size = patch[0];
-  out.patch_size = patch[2];
+  out.hidden_size = sizes.hidden_size;
+  out.patch_size = sizes.patch_size;
   out.image_size = params.integer_in("image_size", out.patch_size, 1 << 14);
-  out.num_hidden_layers = source.count(prefix + "blocks.", ".norm1.weight");
-  require(out.num_hidden_layers > 0, "{}blocks.0.norm1.weight is missing", prefix);
-  out.intermediate_size = source.shape(prefix + "blocks.0.mlp.fc1.bias").at(0);
+  out.num_hidden_layers = sizes.num_hidden_layers;
+  out.intermediate_size = sizes.intermediate_size;
   out.num_attention_heads = kSiglipHeads;
-  require(out.hidden_size % kSiglipHeads == 0, "{}patch_embed.proj.weight: {} channels are no multiple of {} heads", prefix,
-          patch[0], kSiglipHeads);
   out.hidden_act = nn::Activation::kGelu;  // nn.GELU, by erf
   out.apply_post_layernorm = true;
   return out;
 }
 
-vision::VisionConfig read_sam(const Source& source, const JsonView& params, const std::string& prefix) {
-  const std::string name = params.string("model_name", "");
-  require(name.starts_with("sam_"), "{}.model_name is \"{}\", expected one that starts with sam_", params.path(), name);
-  vision::SamConfig sam;
+/// What the shapes say of a SAM; everything else is as published.
+void read_sam_shapes(const Source& source, const std::string& prefix, vision::SamConfig& sam) {
   const auto patch = source.shape(prefix + "patch_embed.proj.weight");
   require(patch.size() == 4 && patch[0] > 0 && patch[2] > 0, "{}patch_embed.proj.weight has {} dimensions, expected 4", prefix,
           patch.size());
   sam.hidden_size = patch[0];
   sam.patch_size = patch[2];
-  sam.image_size = params.integer_in("image_size", sam.patch_size, 1 << 14);
   sam.num_hidden_layers = source.count(prefix + "blocks.", ".norm1.weight");
   require(sam.num_hidden_layers > 0, "{}blocks.0.norm1.weight is missing", prefix);
   sam.mlp_dim = source.shape(prefix + "blocks.0.mlp.lin1.bias").at(0);
@@ -87,7 +116,23 @@ vision::VisionConfig read_sam(const Source& source, const JsonView& params, cons
   for (int64_t i = 0; i < halvings; ++i) {
     sam.downsample_channels.push_back(source.shape(prefix + "downsamples." + std::to_string(i) + ".weight").at(0));
   }
-  sam.downsample_grid = kSamMapSide >> halvings;
+}
+
+vision::VisionConfig read_sam(const Source& source, const JsonView& params, const std::string& prefix) {
+  const std::string name = params.string("model_name", "");
+  require(name.starts_with("sam_"), "{}.model_name is \"{}\", expected one that starts with sam_", params.path(), name);
+  vision::SamConfig sam;
+  if (source.has_weights()) {
+    read_sam_shapes(source, prefix, sam);
+  } else {
+    require(name == "sam_b_downsample",
+            "{}.model_name is \"{}\"; known without weights is sam_b_downsample, and the folder has none", params.path(), name);
+    sam.downsample_channels = {512, 1024};
+    sam.global_neck = true;
+    require_aligned(source, name, sam.feature_width());
+  }
+  sam.image_size = params.integer_in("image_size", sam.patch_size, 1 << 14);
+  sam.downsample_grid = kSamMapSide >> sam.downsample_channels.size();
   const Json json = sam.to_json();  // read again: sizes are checked there
   return vision::VisionConfig::from_json(JsonView(json, params.path()));
 }

@@ -16,12 +16,7 @@ const TensorFile& Source::weights() const {
 }
 
 bool Source::has_weights() const {
-  if (folder_.empty()) return false;
-  for (const char* name :
-       {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
-    if (std::filesystem::exists(folder_ / name)) return true;
-  }
-  return false;
+  return !folder_.empty() && has_model_weights(folder_);
 }
 
 int64_t Source::count(std::string_view prefix, std::string_view suffix) const {
@@ -70,6 +65,13 @@ const Family* find_family(std::string_view name) {
     if (family.name == name) return &family;
   }
   return nullptr;
+}
+
+void require_published(const Source& source, std::string_view key, int64_t given, std::string_view tower, int64_t published) {
+  require(given == published,
+          "{}: {} is {}, but {} has {}; the sizes of another tower are the shapes of its weights, and the folder has none "
+          "(model.safetensors, pytorch_model.bin or one .pth file)",
+          source.config().path(), key, given, tower, published);
 }
 
 std::filesystem::path named_folder(const Source& source, const char* key) {

@@ -55,6 +55,9 @@ std::span<const Family> families();
 const Family* find_family(std::string_view name);
 
 // What readers share.
+/// For a folder without weights, whose tower is taken for the published one: throws Error when a size that config.json does give
+/// is another tower's, saying that weights are missing.
+void require_published(const Source& source, std::string_view key, int64_t given, std::string_view tower, int64_t published);
 /// The folder a config key names: beside config.json, as a path, or in the Hugging Face cache. Throws Error with the download
 /// command.
 std::filesystem::path named_folder(const Source& source, const char* key);

@@ -84,7 +84,8 @@ ModelConfig read(const Source& source) {
     out.arrange.kind = connector::ArrangeConfig::Kind::kUnpadNewline;
   }
   // A tower that was not tuned is not in the checkpoint.
-  if (source.weights().find("model.vision_tower.vision_tower.vision_model.embeddings.class_embedding") == nullptr)
+  if (source.has_weights() &&
+      source.weights().find("model.vision_tower.vision_tower.vision_model.embeddings.class_embedding") == nullptr)
     out.vision_folder = folder;
   using Type = connector::ConnectorConfig::Type;
   out.chat_template = text::builtin_template(out.connector->type == Type::kNormedMlp ? "yi_vl"

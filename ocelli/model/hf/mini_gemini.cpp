@@ -43,13 +43,20 @@ Json tower_file(const Source& source, std::string_view key, const char* name) {
   return std::filesystem::exists(file) ? read_json(file) : Json();
 }
 
-/// CLIP by its own config, or, where the folder isn't there, as published: sizes by the tensors, heads of 64.
+/// CLIP by its own config, or, where the folder isn't there, by the tensors, heads of 64; without any, as published.
 vision::VisionConfig read_clip(const Source& source) {
   const Json file = tower_file(source, "mm_vision_tower", "config.json");
   const std::string where = source.config().path() + ": mm_vision_tower";
   if (file.is_object() && file.contains("vision_config")) {
     Json part = file["vision_config"];
     if (part.is_object()) part["model_type"] = "clip_vision_model";
+    return vision::VisionConfig::from_json(JsonView(part, where));
+  }
+  if (!source.has_weights()) {
+    require_published(source, "mm_hidden_size", source.config().integer("mm_hidden_size", 1024), "CLIP ViT-L/14 at 336", 1024);
+    const Json part = {
+        {"model_type", "clip_vision_model"}, {"hidden_size", 1024}, {"intermediate_size", 4096}, {"num_hidden_layers", 24},
+        {"num_attention_heads", 16},         {"image_size", 336},   {"patch_size", 14}};
     return vision::VisionConfig::from_json(JsonView(part, where));
   }
   const std::string prefix = kTower;
@@ -68,10 +75,20 @@ vision::VisionConfig read_clip(const Source& source) {
   return vision::VisionConfig::from_json(JsonView(part, where));
 }
 
+/// By the tensors; without any, as published.
 vision::VisionConfig read_convnext(const Source& source, int64_t image_size) {
   const std::string prefix = kAuxTower;
   Json part = {
       {"model_type", "convnext_tower"}, {"image_size", image_size}, {"hidden_sizes", Json::array()}, {"depths", Json::array()}};
+  if (!source.has_weights()) {
+    part["patch_size"] = 4;
+    part["hidden_sizes"] = {192, 384, 768, 1536};
+    part["depths"] = {3, 3, 27, 3};
+    constexpr int64_t kWidths = 192 + 384 + 768 + 1536;
+    require_published(source, "mm_hidden_size_aux", source.config().integer("mm_hidden_size_aux", kWidths), "OpenCLIP ConvNeXt-L",
+                      kWidths);
+    return vision::VisionConfig::from_json(JsonView(part, source.config().path() + ": mm_vision_tower_aux"));
+  }
   part["patch_size"] = source.shape(prefix + "vision_stem.0.weight").at(2);
   for (int stage = 0;; ++stage) {
     const std::string blocks = fmt::format("{}vision_stages.{}.blocks.", prefix, stage);

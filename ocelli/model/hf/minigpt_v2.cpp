@@ -25,7 +25,7 @@ ModelConfig read(const Source& source) {
   ModelConfig out;
   out.decoder = language::DecoderConfig::from_json(config);
   const int64_t side = own.integer_in("image_size", 1, 1 << 14, 448);
-  out.vision = eva_from_weights(source, "", side, kHeads, kBlocks);
+  out.vision = eva_tower(source, "", side, kHeads, kBlocks, {});
   out.vision->keep_class_token = false;
   connector::ConnectorConfig connector;
   connector.type = connector::ConnectorConfig::Type::kConcatNeighbours;

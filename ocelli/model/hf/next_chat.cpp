@@ -37,7 +37,7 @@ ModelConfig read(const Source& source) {
           out.decoder.vocab_size, static_cast<int>(kAddedTokens));
   out.placeholder.token_id = first + kPatch;
   out.location.emplace();
-  out.location->inner_width = source.shape("loc_encoder.0.weight").at(0);
+  out.location->inner_width = source.has_weights() ? source.shape("loc_encoder.0.weight").at(0) : out.decoder.hidden_size / 2;
   out.location->location_id = first + kAt;
   out.location->box_id = first + kBoxes;
   read_special_tokens(config, out);
