@@ -25,7 +25,7 @@ int run(int argc, char** argv) {
   ocelli::cli::Action action;
   for (const auto add : {ocelli::cli::add_demo, ocelli::cli::add_train, ocelli::cli::add_explain, ocelli::cli::add_chat,
                          ocelli::cli::add_features, ocelli::cli::add_logits, ocelli::cli::add_tokenize, ocelli::cli::add_eval,
-                         ocelli::cli::add_report, ocelli::cli::add_doctor, ocelli::cli::add_bench}) {
+                         ocelli::cli::add_report, ocelli::cli::add_doctor, ocelli::cli::add_bench, ocelli::cli::add_data}) {
     add(app, action);
   }
   // CLI11 would only say that a subcommand is missing.

@@ -20,5 +20,6 @@ void add_eval(CLI::App& app, Action& action);
 void add_report(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_data(CLI::App& app, Action& action);
 
 }  // namespace ocelli::cli

@@ -9,7 +9,6 @@
 namespace ocelli::data {
 namespace {
 
-constexpr std::string_view kMark = "<image>";
 /// Bytes of rendered and encoded turns that are kept; texts longer than a share of it hardly repeat.
 constexpr size_t kMostCached = 64 << 20, kLongestCached = kMostCached / 256;
 
@@ -27,18 +26,18 @@ const char* role_name(Turn::Role role) {
 
 /// Content with its marks as parts: what templates of models that see pictures expect.
 OrderedJson content_of(const std::string& text, bool with_pictures) {
-  if (!with_pictures || text.find(kMark) == std::string::npos) return text;
+  if (!with_pictures || text.find(kPictureMark) == std::string::npos) return text;
   OrderedJson parts = OrderedJson::array();
   size_t at = 0;
   while (at <= text.size()) {
-    const size_t mark = text.find(kMark, at);
+    const size_t mark = text.find(kPictureMark, at);
     std::string piece = text.substr(at, mark == std::string::npos ? std::string::npos : mark - at);
     // The line break behind a mark belongs to the mark in LLaVA's format; templates write their own.
     if (at > 0 && !piece.empty() && piece.front() == '\n') piece.erase(0, 1);
     if (!piece.empty()) parts.push_back({{"type", "text"}, {"text", piece}});
     if (mark == std::string::npos) break;
     parts.push_back({{"type", "image"}});
-    at = mark + kMark.size();
+    at = mark + kPictureMark.size();
   }
   return parts;
 }
@@ -106,9 +105,9 @@ EncodedText SampleEncoder::cached_turns(const std::vector<Turn>& turns) const {
 EncodedSample SampleEncoder::encode(const Sample& sample) const {
   EncodedSample out;
   out.id = sample.id;
-  for (const auto& path : sample.pictures) {
+  for (const Picture& picture : sample.pictures) {
     const model::ImageProcessor& images = processor_->images().of_prompt(sample.pictures.size());
-    out.pictures.push_back(images.process(image::load(path, images.decode)));
+    out.pictures.push_back(images.process(picture.load(images.decode)));
   }
   std::vector<int64_t> counts;
   std::vector<image::Tiling> tilings;
@@ -148,7 +147,7 @@ EncodedSample SampleEncoder::encode(const Sample& sample) const {
     return out;
   }
   std::string marks;
-  for (size_t i = 0; i < sample.pictures.size(); ++i) marks += std::string(kMark) + "\n";
+  for (size_t i = 0; i < sample.pictures.size(); ++i) marks += std::string(kPictureMark) + "\n";
   std::vector<Turn> system;
   if (sample.turns[0].role == Turn::Role::kSystem) system.push_back(sample.turns[0]);
   bool first = true;

@@ -120,7 +120,7 @@ TEST_F(Encoding, CutsTextButNeverPictures) {
 
 TEST_F(Encoding, NamesAPictureThatCannotBeRead) {
   Sample sample = conversation({"<image>\nq", "a"}, true);
-  sample.pictures = {"/nowhere/x.png"};
+  sample.pictures = {std::filesystem::path("/nowhere/x.png")};
   EXPECT_THAT(error_of([&] { encoder().encode(sample); }), HasSubstr("/nowhere/x.png"));
 }
 

@@ -9,10 +9,10 @@
 namespace ocelli::data {
 namespace {
 
-constexpr int64_t kWindow = 1024;
-/// The largest of n sources has at least kWindow / n draws of a window, which must not be fewer than the n - 1 that rounding may
-/// take from it.
-constexpr size_t kMostSources = 32;
+/// Draws of a window. The largest of n sources has at least a window / n of them, which must not be fewer than the n - 1 that
+/// rounding may take from it.
+constexpr int64_t kWindow = 1024, kWideWindow = 16384;
+constexpr size_t kMostSources = 128, kFewSources = 32;
 /// Loaders look a little ahead: two neighbours of each kind are enough.
 constexpr size_t kKept = 3;
 
@@ -22,7 +22,8 @@ constexpr size_t kKept = 3;
 struct Mixture::Window {
   int64_t number = 0;
   std::vector<int32_t> source;
-  std::vector<int64_t> rank;  ///< how many draws of its source stand before it
+  std::vector<int64_t> rank;    ///< how many draws of its source stand before it
+  std::vector<int64_t> before;  ///< draws of each source before the window
 };
 
 Mixture::Mixture(std::vector<Source> sources, uint64_t seed) : sources_(std::move(sources)), seed_(seed) {
@@ -37,6 +38,7 @@ Mixture::Mixture(std::vector<Source> sources, uint64_t seed) : sources_(std::mov
   for (const Source& source : sources_) share_.push_back(source.weight * static_cast<double>(source.data->size()) / total);
   epoch_size_ = std::max<int64_t>(1, std::llround(total));
   permutations_.resize(sources_.size());
+  window_ = sources_.size() > kFewSources ? kWideWindow : kWindow;
 }
 
 std::shared_ptr<const Mixture::Window> Mixture::window(int64_t number) const {
@@ -60,15 +62,16 @@ std::shared_ptr<const Mixture::Window> Mixture::window(int64_t number) const {
   };
   auto out = std::make_shared<Window>();
   out->number = number;
-  const std::vector<int64_t> before = counts_before(number * kWindow), after = counts_before((number + 1) * kWindow);
+  const std::vector<int64_t> before = counts_before(number * window_), after = counts_before((number + 1) * window_);
   std::vector<int32_t> sorted;
   for (size_t s = 0; s < share_.size(); ++s) {
     sorted.insert(sorted.end(), static_cast<size_t>(after[s] - before[s]), static_cast<int32_t>(s));
   }
   const std::vector<int64_t> order =
-      Rng::named(seed_, "mixture window").permutation(kWindow, static_cast<uint64_t>(number) << 32);
+      Rng::named(seed_, "mixture window").permutation(window_, static_cast<uint64_t>(number) << 32);
+  out->before = before;
   std::vector<int64_t> rank = before;
-  for (int64_t i = 0; i < kWindow; ++i) {
+  for (int64_t i = 0; i < window_; ++i) {
     const int32_t source = sorted[static_cast<size_t>(order[static_cast<size_t>(i)])];
     out->source.push_back(source);
     out->rank.push_back(rank[static_cast<size_t>(source)]++);
@@ -91,10 +94,18 @@ std::shared_ptr<const std::vector<int64_t>> Mixture::permutation(int64_t source,
   return order;
 }
 
+std::vector<int64_t> Mixture::drawn(int64_t position) const {
+  const std::scoped_lock lock(*mutex_);
+  const auto of = window(position / window_);
+  std::vector<int64_t> counts = of->before;
+  for (int64_t i = 0; i < position % window_; ++i) ++counts[static_cast<size_t>(of->source[static_cast<size_t>(i)])];
+  return counts;
+}
+
 Draw Mixture::at(int64_t position) const {
   const std::scoped_lock lock(*mutex_);
-  const auto of = window(position / kWindow);
-  const size_t within = static_cast<size_t>(position % kWindow);
+  const auto of = window(position / window_);
+  const size_t within = static_cast<size_t>(position % window_);
   Draw draw;
   draw.source = of->source[within];
   const int64_t size = sources_[static_cast<size_t>(draw.source)].data->size();

@@ -33,6 +33,8 @@ class Mixture {
   int64_t epoch_size() const { return epoch_size_; }
   /// The draw at `position` >= 0. Thread-safe.
   Draw at(int64_t position) const;
+  /// Draws of each source before `position`: what was asked for and what was given can be compared at any time. Thread-safe.
+  std::vector<int64_t> drawn(int64_t position) const;
 
  private:
   struct Window;
@@ -43,6 +45,7 @@ class Mixture {
   std::vector<double> share_;  ///< of the draws, adds up to 1
   uint64_t seed_;
   int64_t epoch_size_ = 1;
+  int64_t window_ = 1;                                                  ///< draws in which every source has its share
   std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  ///< guards the two caches
   mutable std::vector<std::shared_ptr<const Window>> windows_;
   mutable std::vector<std::vector<std::pair<int64_t, std::shared_ptr<const std::vector<int64_t>>>>>

@@ -54,6 +54,20 @@ TEST(Mixture, SharesAreExact) {
   }
 }
 
+TEST(Mixture, CountsWhatWasDrawnOfManySources) {
+  std::vector<std::pair<int64_t, double>> parts;
+  for (int64_t i = 0; i < 100; ++i) parts.emplace_back(50 + i * i, i % 3 == 0 ? 0.3 : 1.7);
+  for (const Mixture& mixture : {mixture_of(parts), mixture_of(kMixtures[3])}) {
+    std::vector<int64_t> counted(mixture.sources().size());
+    for (int64_t position = 0; position < 20000; ++position) {
+      if (position % 3331 == 0) {
+        EXPECT_EQ(mixture.drawn(position), counted) << position;
+      }
+      ++counted[static_cast<size_t>(mixture.at(position).source)];
+    }
+  }
+}
+
 TEST(Mixture, EveryWindowHoldsItsShare) {
   const Mixture mixture = mixture_of({{300, 1.0}, {700, 0.5}, {50, 1.0}});  // shares 3/7, 1/2, 1/14
   for (int64_t window = 0; window < 20; ++window) {

@@ -44,7 +44,9 @@ void expect_packed(const std::vector<PackItem>& items, const PackLimits& limits)
     }
     if (one.size() > 1) {
       EXPECT_LE(tokens, limits.tokens);
-      if (limits.pictures > 0) EXPECT_LE(pictures, limits.pictures);
+      if (limits.pictures > 0) {
+        EXPECT_LE(pictures, limits.pictures);
+      }
     }
   }
   EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<int64_t>(items.size()));

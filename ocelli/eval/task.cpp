@@ -6,8 +6,8 @@
 #include "ocelli/base/file.h"
 #include "ocelli/base/log.h"
 #include "ocelli/base/stopwatch.h"
+#include "ocelli/data/dataset.h"
 #include "ocelli/data/encoder.h"
-#include "ocelli/data/llava_dataset.h"
 #include "ocelli/eval/metrics.h"
 #include "ocelli/nn/kv_cache.h"
 #include "ocelli/report/metrics.h"
@@ -53,7 +53,7 @@ Asked ask(const data::Sample& sample, const data::SampleEncoder& encoder, const 
     Prediction prediction;
     prediction.id = sample.id;
     prediction.question = question;
-    prediction.pictures = sample.pictures;
+    for (const data::Picture& picture : sample.pictures) prediction.pictures.push_back(picture.path);
     if (answer < sample.question_types.size()) prediction.type = sample.question_types[answer];
     prediction.references = answer < sample.references.size() ? sample.references[answer] : std::vector<std::string>{turn.text};
     if (options.task == "vqa" && prediction.references.size() < 2) {
@@ -125,8 +125,8 @@ EvalResult evaluate(infer::Engine& engine, const EvalOptions& options) {
     throw UsageError(fmt::format("eval: task \"{}\" is not known; known are exact, vqa", options.task));
   }
   const Stopwatch watch;
-  const data::LlavaDataset dataset(
-      {.name = options.data.stem().string(), .format = "llava", .path = options.data, .images = options.images});
+  const auto source = data::open_dataset({.name = options.data.stem().string(), .path = options.data, .images = options.images});
+  const data::Dataset& dataset = *source;
   const data::SampleEncoder encoder(
       // Not owned: the engine outlives the encoder.
       std::shared_ptr<const model::Processor>(std::shared_ptr<void>(), &engine.processor()),

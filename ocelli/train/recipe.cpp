@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 
 #include "ocelli/base/error.h"
@@ -59,7 +60,7 @@ void resolve_paths(toml::table& root, const fs::path& folder) {
     for (toml::node& source : *sources) {
       if (auto* table = source.as_table()) {
         make_absolute(*table, "path", folder);
-        make_absolute(*table, "images", folder);
+        for (const char* key : {"images", "annotations", "prompts"}) make_absolute(*table, key, folder);
       }
     }
   }
@@ -165,12 +166,30 @@ std::map<std::string, double> read_rates(TableReader& table, const std::map<std:
   return rates;
 }
 
-/// A list of names, or a table of names and weights.
-std::map<std::string, double> read_stage_data(TableReader& table, const std::vector<DataRecipe>& sources) {
-  std::map<std::string, double> known, out;
+/// A portion as TOML has it: a number of passes, or a text such as "#500" or "53.9%".
+data::Portion read_portion(TableReader& table, std::string_view key, const data::Portion& fallback) {
+  const toml::node* node = table.node(key);
+  if (node == nullptr) return fallback;
+  if (!node->is_string()) return {data::Portion::Kind::kPasses, table.number(key, 1.0, 1e-9, 1e6)};
+  try {
+    return data::Portion::parse(table.string(key, ""));
+  } catch (const Error& error) {
+    table.wrong(key, error.what());
+  }
+}
+
+/// A portion as JSON that read_portion() reads.
+Json portion_json(const data::Portion& portion) {
+  return portion.kind == data::Portion::Kind::kPasses ? Json(portion.amount) : Json(portion.text());
+}
+
+/// A list of names, each with its portion behind it where it has one of its own here ("vqa#500"), or a table of names and
+/// portions.
+std::map<std::string, data::Portion> read_stage_data(TableReader& table, const std::vector<DataRecipe>& sources) {
+  std::map<std::string, data::Portion> known, out;
   std::vector<std::string> names;
   for (const DataRecipe& source : sources) {
-    known[source.options.name] = source.weight;
+    known[source.options.name] = source.portion;
     names.push_back(source.options.name);
   }
   const toml::node* node = table.node("data");
@@ -178,18 +197,28 @@ std::map<std::string, double> read_stage_data(TableReader& table, const std::vec
   if (node->is_table()) {
     TableReader weights = table.table("data");
     for (const std::string& name : names) {
-      if (weights.has(name)) out[name] = weights.number(name, 1.0, 1e-9, 1e6);
+      if (weights.has(name)) out[name] = read_portion(weights, name, {});
     }
     weights.finish();
   } else {
     for (const std::string& name : table.strings("data", {})) {
-      const auto found = known.find(name);
+      auto found = known.find(name);
+      std::optional<data::Portion> own;
+      if (found == known.end()) {
+        try {
+          data::NamedPortion shorthand = data::parse_named_portion(name, {});
+          found = known.find(shorthand.name);
+          own = shorthand.portion;
+        } catch (const Error& error) {
+          table.wrong("data", error.what());
+        }
+      }
       if (found == known.end()) {
         const std::string near = nearest(name, names);
         table.wrong("data", fmt::format("names \"{}\", which no [[data]] is called{}", name,
                                         near.empty() ? "" : "; did you mean \"" + near + "\"?"));
       }
-      out.insert(*found);
+      out[found->first] = own.value_or(found->second);
     }
   }
   if (out.empty()) table.wrong("data", "names no source");
@@ -202,6 +231,10 @@ void read_stage_keys(TableReader& table, StageRecipe& stage) {
   stage.batch_size = table.integer("batch_size", stage.batch_size, 1, kMany);
   stage.gradient_accumulation_steps = table.integer("gradient_accumulation_steps", stage.gradient_accumulation_steps, 1, 1 << 20);
   stage.max_tokens_per_step = table.integer("max_tokens_per_step", stage.max_tokens_per_step, 0, kMany);
+  stage.data_temperature = table.number("data_temperature", stage.data_temperature, 1e-3, 1e6);
+  stage.epoch_samples = table.integer("epoch_samples", stage.epoch_samples, 0, kMany);
+  stage.packing = table.boolean("packing", stage.packing);
+  stage.max_pictures_per_pass = table.integer("max_pictures_per_pass", stage.max_pictures_per_pass, 0, kMany);
   stage.num_epochs = table.number("num_epochs", stage.num_epochs, 0, 1e6);
   stage.max_steps = table.integer("max_steps", stage.max_steps, 0, kMany);
   stage.warmup_ratio = table.number("warmup_ratio", stage.warmup_ratio, 0, 1);
@@ -213,6 +246,21 @@ void read_stage_keys(TableReader& table, StageRecipe& stage) {
   stage.max_grad_norm = table.number("max_grad_norm", stage.max_grad_norm, 0, 1e9);
   stage.max_length = table.integer("max_length", stage.max_length, 1, 1 << 24);
   stage.gradient_checkpointing = table.boolean("gradient_checkpointing", stage.gradient_checkpointing);
+}
+
+std::vector<std::string> format_names() {
+  std::vector<std::string> names;
+  for (const data::Format& format : data::formats()) names.emplace_back(format.name);
+  return names;
+}
+
+/// Of a [[data]] that names no format. A path that says nothing is taken for LLaVA's records, as they come under any name.
+std::string format_by_path(const fs::path& path) {
+  try {
+    return data::format_of(path);
+  } catch (const Error&) {
+    return "llava";
+  }
 }
 
 const toml::array* tables(TableReader& root, std::string_view key) {
@@ -278,10 +326,13 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
       source.options.path = table.string("path", "");
       if (source.options.path.empty()) table.wrong("path", "is missing: the file of records");
       source.options.name = table.string("name", source.options.path.stem().string());
-      source.options.format = table.choice("format", "llava", {"llava"});
+      source.options.format = table.choice("format", format_by_path(source.options.path), format_names());
       source.options.images = table.string("images", "");
+      source.options.annotations = table.string("annotations", "");
+      source.options.split = table.string("split", "");
+      source.options.prompts = table.string("prompts", "");
       source.question_types = table.strings("question_types", {});
-      source.weight = table.number("weight", 1.0, 1e-9, 1e6);
+      source.portion = read_portion(table, "weight", {});
       table.finish();
       if (std::find(sources.begin(), sources.end(), source.options.name) != sources.end()) {
         table.wrong("name", fmt::format("\"{}\" is given twice", source.options.name));
@@ -315,7 +366,7 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
   } else {
     StageRecipe stage = defaults;
     stage.name = "train";
-    for (const DataRecipe& source : recipe.data) stage.data[source.options.name] = source.weight;
+    for (const DataRecipe& source : recipe.data) stage.data[source.options.name] = source.portion;
     recipe.stages.push_back(std::move(stage));
   }
   top.finish();
@@ -373,14 +424,23 @@ std::string Recipe::to_toml() const {
                             {"format", source.options.format},
                             {"path", source.options.path.string()},
                             {"images", source.options.images.string()},
+                            {"annotations", source.options.annotations.string()},
+                            {"split", source.options.split},
+                            {"prompts", source.options.prompts.string()},
                             {"question_types", source.question_types},
-                            {"weight", source.weight}});
+                            {"weight", portion_json(source.portion)}});
   }
   root["stage"] = Json::array();
   for (const StageRecipe& stage : stages) {
+    Json portions = Json::object();
+    for (const auto& [name, portion] : stage.data) portions[name] = portion_json(portion);
     root["stage"].push_back({{"name", stage.name},
                              {"train", stage.train},
-                             {"data", stage.data},
+                             {"data", portions},
+                             {"data_temperature", stage.data_temperature},
+                             {"epoch_samples", stage.epoch_samples},
+                             {"packing", stage.packing},
+                             {"max_pictures_per_pass", stage.max_pictures_per_pass},
                              {"learning_rate", stage.learning_rate},
                              {"batch_size", stage.batch_size},
                              {"gradient_accumulation_steps", stage.gradient_accumulation_steps},

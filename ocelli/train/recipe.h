@@ -9,6 +9,7 @@
 
 #include "ocelli/base/json.h"
 #include "ocelli/data/dataset.h"
+#include "ocelli/data/portion.h"
 
 namespace ocelli::train {
 
@@ -35,13 +36,15 @@ struct TokenizerRecipe {
 struct DataRecipe {
   data::DatasetOptions options;
   std::vector<std::string> question_types;  ///< only independent questions of these types; empty: everything
-  double weight = 1.0;                      ///< passes over the source in one epoch
+  data::Portion portion;                    ///< what one epoch holds of it
 };
 
 struct StageRecipe {
   std::string name;
   std::vector<std::string> train = {"vision", "connector", "decoder"};  ///< parts whose weights change
-  std::map<std::string, double> data;           ///< sources and their weights in this stage; default: all, each with its own
+  std::map<std::string, data::Portion> data;    ///< sources and their portions in this stage; default: all, each with its own
+  double data_temperature = 1;                  ///< see data::passes_of()
+  int64_t epoch_samples = 0;                    ///< samples of an epoch; 0: what the portions add up to
   std::map<std::string, double> learning_rate;  ///< by part
   int64_t batch_size = 32;                      ///< conversations or independent questions per optimizer step
   int64_t gradient_accumulation_steps = 1;      ///< passes a step is cut into
@@ -54,6 +57,8 @@ struct StageRecipe {
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
   double max_grad_norm = 1.0;  ///< 0: no clipping
   int64_t max_length = 2048;
+  bool packing = true;                ///< samples share passes; false: one pass a sample
+  int64_t max_pictures_per_pass = 0;  ///< 0: no bound
   bool gradient_checkpointing = false;
 
   /// Whether `train` lists the part.

@@ -15,6 +15,7 @@ using ocelli::test::TemporaryFolder;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 
 constexpr const char* kSmall = R"(name = "small"
 [model]
@@ -59,9 +60,9 @@ TEST(Recipe, FillsDefaultsIntoEveryStage) {
   EXPECT_EQ(align.learning_rate.at("decoder"), 2e-3);
   EXPECT_EQ(all.learning_rate.at("decoder"), 5e-4);
   EXPECT_THAT(all.train, ElementsAre("vision", "connector", "decoder"));
-  EXPECT_THAT(align.data, ElementsAre(std::pair<const std::string, double>("two", 2.0)));
-  EXPECT_EQ(all.data.at("one"), 1.0);
-  EXPECT_EQ(all.data.at("two"), 0.5);
+  EXPECT_THAT(align.data, ElementsAre(Pair("two", data::Portion{data::Portion::Kind::kPasses, 2.0})));
+  EXPECT_EQ(all.data.at("one"), data::Portion());
+  EXPECT_EQ(all.data.at("two"), (data::Portion{data::Portion::Kind::kPasses, 0.5}));
   EXPECT_EQ(recipe.data[0].options.path, folder / "one.json");
   EXPECT_EQ(recipe.data[1].options.path, "/somewhere/two.json");
 }

@@ -15,7 +15,7 @@
 #include "ocelli/base/version.h"
 #include "ocelli/data/batch.h"
 #include "ocelli/data/loader.h"
-#include "ocelli/data/question_filter.h"
+#include "ocelli/data/packer.h"
 #include "ocelli/kernels/dispatch.h"
 #include "ocelli/model/load.h"
 #include "ocelli/nn/cross_entropy.h"
@@ -24,6 +24,7 @@
 #include "ocelli/train/pass_flops.h"
 #include "ocelli/train/run_folder.h"
 #include "ocelli/train/schedule.h"
+#include "ocelli/train/stage_data.h"
 
 namespace ocelli::train {
 namespace {
@@ -53,6 +54,14 @@ Json environment(const Recipe& recipe) {
           {"precision", recipe.precision}};
 }
 
+/// Draws of each source so far, by name.
+Json drawn_by_source(const data::Mixture& mixture, int64_t position) {
+  Json out = Json::object();
+  const std::vector<int64_t> drawn = mixture.drawn(position);
+  for (size_t i = 0; i < drawn.size(); ++i) out[mixture.sources()[i].data->name()] = drawn[i];
+  return out;
+}
+
 /// One stage while it runs.
 struct StageRun {
   const StageRecipe& recipe;
@@ -68,7 +77,6 @@ class Trainer {
   TrainResult run();
 
  private:
-  void open_sources();
   data::Mixture mixture_of(size_t stage) const;
   std::optional<fs::path> checkpoint_to_resume();
   void open_model(const std::optional<fs::path>& resumed);
@@ -91,7 +99,7 @@ class Trainer {
   TrainOptions options_;
   RunFolder folder_;
   at::ScalarType dtype_ = at::kFloat;
-  std::map<std::string, std::shared_ptr<const data::Dataset>> sources_;
+  Sources sources_;
   Assembled assembled_;
   Masters masters_;
   RunState state_;
@@ -107,15 +115,6 @@ class Trainer {
   std::unique_ptr<report::Progress> progress_;
   std::vector<int64_t> planned_steps_;
 };
-
-void Trainer::open_sources() {
-  for (const DataRecipe& source : recipe_.data) {
-    auto dataset = data::open_dataset(source.options);
-    if (!source.question_types.empty())
-      dataset = std::make_shared<data::QuestionFilter>(std::move(dataset), source.question_types);
-    sources_[source.options.name] = std::move(dataset);
-  }
-}
 
 int64_t Trainer::count_steps(const StageRecipe& stage, const data::Mixture& mixture) const {
   if (stage.max_steps > 0) return stage.max_steps;
@@ -139,9 +138,7 @@ int64_t Trainer::count_steps(const StageRecipe& stage, const data::Mixture& mixt
 }
 
 data::Mixture Trainer::mixture_of(size_t stage) const {
-  std::vector<data::Mixture::Source> parts;
-  for (const auto& [name, weight] : recipe_.stages[stage].data) parts.push_back({sources_.at(name), weight});
-  return {std::move(parts), recipe_.seed + stage};  // each stage has an order of its own
+  return {mixture_sources(recipe_.stages[stage], sources_), recipe_.seed + stage};  // each stage has an order of its own
 }
 
 std::optional<fs::path> Trainer::checkpoint_to_resume() {
@@ -191,7 +188,7 @@ TrainResult Trainer::run() {
   dtype_ = resolve_precision(recipe_);
   result_.resident_before_bytes = nn::resident_bytes();
   sweep(folder_.path());
-  open_sources();
+  sources_ = open_sources(recipe_);
   const std::optional<fs::path> resumed = checkpoint_to_resume();
   open_model(resumed);
   // Only now: a recipe that can't be assembled must not claim the folder.
@@ -330,19 +327,24 @@ void Trainer::record_fault(const data::Mixture& mixture, const data::Loader::Ite
 
 std::vector<std::vector<SamplePointer>> Trainer::passes(const StageRecipe& stage,
                                                         const std::vector<SamplePointer>& samples) const {
-  int64_t tokens = 0;
-  for (const SamplePointer& sample : samples) tokens += sample->tokens();
-  const int64_t most = stage.max_tokens_per_step > 0 ? stage.max_tokens_per_step : tokens;
-  const int64_t even = (tokens + stage.gradient_accumulation_steps - 1) / stage.gradient_accumulation_steps;
   std::vector<std::vector<SamplePointer>> out;
-  int64_t held = 0;
+  if (!stage.packing) {
+    for (const SamplePointer& sample : samples) out.push_back({sample});
+    return out;
+  }
+  int64_t tokens = 0, longest = 1;
+  std::vector<data::PackItem> items;
   for (const SamplePointer& sample : samples) {
-    if (out.empty() || held + sample->tokens() > most || held >= even) {
-      out.emplace_back();
-      held = 0;
-    }
-    out.back().push_back(sample);
-    held += sample->tokens();
+    items.push_back({sample->tokens(), static_cast<int64_t>(sample->pictures.size())});
+    tokens += items.back().tokens;
+    longest = std::max(longest, items.back().tokens);
+  }
+  // Equal parts of what is accumulated, but no smaller than a sample.
+  const int64_t even = std::max(longest, (tokens + stage.gradient_accumulation_steps - 1) / stage.gradient_accumulation_steps);
+  const int64_t most = stage.max_tokens_per_step > 0 ? std::min(stage.max_tokens_per_step, even) : even;
+  for (const std::vector<int64_t>& one : data::pack(items, {.tokens = most, .pictures = stage.max_pictures_per_pass})) {
+    out.emplace_back();
+    for (const int64_t i : one) out.back().push_back(samples[static_cast<size_t>(i)]);
   }
   return out;
 }
@@ -426,7 +428,8 @@ void Trainer::log_step(StageRun& stage, double loss, double norm, double share, 
                {"flops", state_.flops},
                {"step_seconds", step_seconds},
                {"seconds", state_.seconds},
-               {"wait_seconds", state_.time.waiting}};
+               {"wait_seconds", state_.time.waiting},
+               {"drawn", drawn_by_source(stage.mixture, state_.position)}};
   if (recipe_.log_samples) line["sample_ids"] = step_ids_;
   folder_.metrics().append(line);
   if (state_.step % recipe_.logging_steps == 0) {

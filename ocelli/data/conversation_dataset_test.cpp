@@ -1,4 +1,4 @@
-#include "ocelli/data/llava_dataset.h"
+#include "ocelli/data/conversation_dataset.h"
 
 #include <gmock/gmock.h>
 
@@ -29,16 +29,16 @@ std::string fault_of(const std::string& record) {
   return error_of([&] { data->get(0); });
 }
 
-TEST(LlavaDataset, MayBeEditedWhileItIsOpen) {
+TEST(ConversationDataset, MayBeEditedWhileItIsOpen) {
   const TemporaryFolder folder;
   spill(folder / "d.jsonl",
         std::string(R"({"id":"a","conversations":[{"from":"human","value":"q"},{"from":"gpt","value":"x"}]})") + "\n");
-  const LlavaDataset data({.name = "d", .format = "llava", .path = folder / "d.jsonl", .images = {}});
+  const auto data = open_conversations({.name = "d", .path = folder / "d.jsonl", .images = {}});
   std::filesystem::resize_file(folder / "d.jsonl", 0);
-  EXPECT_EQ(data.get(0).turns[1].text, "x");
+  EXPECT_EQ(data->get(0).turns[1].text, "x");
 }
 
-TEST(LlavaDataset, ReadsArraysAndLinesAlike) {
+TEST(ConversationDataset, ReadsArraysAndLinesAlike) {
   const TemporaryFolder folder;
   const std::string second = R"({"conversations":[{"from":"human","value":"\"[{\\ hi"},{"from":"gpt","value":"}]"}]})";
   for (const std::string& text : {std::string(kGood) + "\n\n" + second, "[\n" + std::string(kGood) + " ,\n " + second + "]\n"}) {
@@ -47,7 +47,7 @@ TEST(LlavaDataset, ReadsArraysAndLinesAlike) {
     const Sample first = data->get(0);
     EXPECT_EQ(first.id, "a");
     ASSERT_EQ(first.pictures.size(), 1U);
-    EXPECT_EQ(first.pictures[0], folder / "x.png");
+    EXPECT_EQ(first.pictures[0].path, folder / "x.png");
     EXPECT_EQ(first.turns[0].text, "<image>\nWhat?");
     EXPECT_EQ(first.turns[1].role, Turn::Role::kAssistant);
     EXPECT_EQ(first.count(), 1);
@@ -56,7 +56,7 @@ TEST(LlavaDataset, ReadsArraysAndLinesAlike) {
   }
 }
 
-TEST(LlavaDataset, ABrokenRecordLeavesTheOthersReadable) {
+TEST(ConversationDataset, ABrokenRecordLeavesTheOthersReadable) {
   const TemporaryFolder folder;
   const auto data = dataset_of(folder, std::string("{\"id\": }\n") + kGood);
   ASSERT_EQ(data->size(), 2);
@@ -64,7 +64,7 @@ TEST(LlavaDataset, ABrokenRecordLeavesTheOthersReadable) {
   EXPECT_EQ(data->get(1).id, "a");
 }
 
-TEST(LlavaDataset, IndependentQuestionsCountEach) {
+TEST(ConversationDataset, IndependentQuestionsCountEach) {
   const TemporaryFolder folder;
   const auto data =
       dataset_of(folder,
@@ -86,7 +86,7 @@ TEST(LlavaDataset, IndependentQuestionsCountEach) {
   EXPECT_EQ(sample.references[0], (std::vector<std::string>{"a", "b"}));
 }
 
-TEST(LlavaDataset, NamesFileRecordAndField) {
+TEST(ConversationDataset, NamesFileRecordAndField) {
   struct Case {
     const char* record;
     const char* field;
@@ -95,13 +95,13 @@ TEST(LlavaDataset, NamesFileRecordAndField) {
   for (
       const Case& c : std::vector<Case>{
           {R"({"id":"r7","image":"x.png"})", "conversations", "array of turns"},
-          {R"({"id":"r7","conversations":[]})", "conversations", "must end with an answer"},
-          {R"({"id":"r7","conversations":[{"from":"human","value":"q"}]})", "conversations", "must end with an answer"},
-          {R"({"id":"r7","conversations":[{"from":"human","value":"q"},{"from":"gpt","value":" \n"}]})", "conversations[1].value",
-           "empty"},
-          {R"({"id":"r7","conversations":[{"from":"human","value":"q"},{"from":"human","value":"q"}]})", "conversations[1]",
-           "two turns in a row"},
-          {R"({"id":"r7","conversations":[{"from":"robot","value":"q"}]})", "conversations[0].from", "robot"},
+          {R"({"id":"r7","conversations":[]})", "r7", "must end with an answer"},
+          {R"({"id":"r7","conversations":[{"from":"human","value":"q"}]})", "r7", "must end with an answer"},
+          {R"({"id":"r7","conversations":[{"from":"human","value":"q"},{"from":"gpt","value":" \n"}]})", "turn 1",
+           "answer is empty"},
+          {R"({"id":"r7","conversations":[{"from":"human","value":"q"},{"from":"human","value":"q"}]})", "turn 1",
+           "must alternate"},
+          {R"({"id":"r7","conversations":[{"from":"robot","value":"q"}]})", "conversations[0]", "a turn of \"robot\""},
           {R"({"id":"r7","conversations":[{"from":"human","value":3}]})", "conversations[0]", "value is 3, expected a string"},
           {R"({"id":"r7","image":"x.png","conversations":[{"from":"human","value":"<image><image>"},{"from":"gpt","value":"a"}]})",
            "r7", "2 <image> marks for 1 pictures"},
@@ -119,7 +119,70 @@ TEST(LlavaDataset, NamesFileRecordAndField) {
   }
 }
 
-TEST(LlavaDataset, RefusesFilesThatAreNoRecords) {
+TEST(ConversationDataset, ReadsShareGptAndOpenAiForms) {
+  const TemporaryFolder folder;
+  const auto data = dataset_of(
+      folder,
+      R"({"images":["x.png"],"system":"Be brief.","conversations":[{"from":"human","value":"<image>q"},{"from":"gpt","value":"a"}]})"
+      "\n"
+      R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAEC"}},{"type":"text","text":"q"}]},{"role":"assistant","content":"a"}],"source":{"page":3}})"
+      "\n"
+      R"({"image":{"<image_00>":"x.png","<image_01>":"y.png"},"conversations":[{"role":"user","content":"<image_01> then <image_00>"},{"role":"assistant","content":"a"}]})"
+      "\n"
+      R"({"conversations":[{"from":"gpt","value":"hello"},{"from":"human","value":"q"},{"from":"gpt","value":"a"}]})"
+      "\n");
+  const Sample shared = data->get(0), openai = data->get(1), tabled = data->get(2), led = data->get(3);
+  EXPECT_EQ(shared.turns[0].role, Turn::Role::kSystem);
+  EXPECT_EQ(shared.turns[0].text, "Be brief.");
+  EXPECT_EQ(openai.turns[0].text, "<image>\nq");
+  ASSERT_TRUE(openai.pictures[0].bytes);
+  EXPECT_EQ(*openai.pictures[0].bytes, std::string("\0\1\2", 3));
+  EXPECT_EQ(openai.extra.dump(), R"({"source":{"page":3}})");
+  EXPECT_EQ(tabled.turns[0].text, "<image> then <image>");
+  EXPECT_EQ(tabled.pictures[0].path, folder / "y.png");
+  EXPECT_EQ(tabled.pictures[1].path, folder / "x.png");
+  EXPECT_EQ(led.turns[0].text, "q");  // a first turn of the assistant's is left out
+}
+
+TEST(ConversationDataset, PicturesStayBelowTheirFolder) {
+  const std::string turns = R"("conversations":[{"from":"human","value":"<image>"},{"from":"gpt","value":"a"}]})";
+  for (const char* path : {"../x.png", "/etc/passwd", "a/../../x.png"}) {
+    EXPECT_THAT(fault_of(R"({"id":"r7","image":")" + std::string(path) + "\"," + turns),
+                AllOf(HasSubstr("r7"), HasSubstr(path), HasSubstr("lies outside"), HasSubstr("images")));
+  }
+  EXPECT_THAT(fault_of(R"({"id":"r7","images":"x.png",)" + turns), AllOf(HasSubstr("images"), HasSubstr("expected a list")));
+  EXPECT_THAT(fault_of(R"({"id":"r7","image":"https://a.b/x.png",)" + turns), HasSubstr("on the network"));
+}
+
+TEST(ConversationDataset, WhatIsWrittenReadsBackTheSame) {
+  const TemporaryFolder folder;
+  for (const char* name : {"x.png", "y.png"}) spill(folder / name, name);
+  const auto data = dataset_of(
+      folder,
+      R"({"id":"a","images":["x.png","y.png"],"independent":true,"question_types":["s","c"],"answers":[["1","2"],["3"]],"regions":[{"picture":1,"text":"cat","box":[1,2,3.5,4],"mask":{"size":[2,2],"counts":[1,3]}}],"system":"Be.","licence":"MIT","conversations":[{"from":"human","value":"<image>\n<image>\nq"},{"from":"gpt","value":"a"},{"from":"human","value":"r"},{"from":"gpt","value":"b"}]})"
+      "\n");
+  const Sample first = data->get(0);
+  for (const char* format : {"llava", "sharegpt", "messages"}) {
+    for (const char* name : {"out.json", "out.jsonl"}) {
+      const auto writer = find_format(format).write({.path = folder / name, .images = folder.path()});
+      writer->write(first);
+      writer->finish();
+      const Sample again = open_dataset({.name = "o", .path = folder / name, .images = folder.path()})->get(0);
+      EXPECT_EQ(again.pictures[1].path, folder / "y.png");
+      EXPECT_EQ(again.turns.size(), first.turns.size()) << format;
+      EXPECT_EQ(again.turns[0].text, "Be.");
+      EXPECT_EQ(again.references, first.references);
+      EXPECT_EQ(again.question_types, first.question_types);
+      EXPECT_TRUE(again.independent);
+      EXPECT_EQ(again.regions[0].mask, first.regions[0].mask);
+      EXPECT_EQ(again.regions[0].box, first.regions[0].box);
+      EXPECT_EQ(again.extra, first.extra);
+      EXPECT_TRUE(writer->lost().empty());
+    }
+  }
+}
+
+TEST(ConversationDataset, RefusesFilesThatAreNoRecords) {
   const TemporaryFolder folder;
   const std::string good = kGood;
   EXPECT_THAT(error_of([&] { dataset_of(folder, "[" + good + ","); }), HasSubstr("truncated"));
@@ -128,8 +191,8 @@ TEST(LlavaDataset, RefusesFilesThatAreNoRecords) {
   EXPECT_THAT(error_of([&] { dataset_of(folder, "[]"); }), HasSubstr("no record"));
   EXPECT_THAT(error_of([&] { dataset_of(folder, "[" + good + ", 7]"); }), HasSubstr("must be an object"));
   EXPECT_THAT(error_of([&] { dataset_of(folder, "[" + good + "] x"); }), HasSubstr("something follows"));
-  EXPECT_THAT(error_of([&] { open_dataset({.name = "d", .format = "parquet", .path = folder / "d.json", .images = {}}); }),
-              HasSubstr("known is llava"));
+  EXPECT_THAT(error_of([&] { open_dataset({.name = "d", .format = "punched cards", .path = folder / "d.json", .images = {}}); }),
+              HasSubstr("known are llava"));
   EXPECT_THAT(error_of([&] { open_dataset({.name = "d", .path = folder / "absent.json", .images = {}}); }),
               HasSubstr("absent.json"));
   const auto deep = dataset_of(folder, "[" + std::string(100000, '[') + std::string(100000, ']') + "]");

@@ -1,0 +1,104 @@
+#include <cstdio>
+
+#include "ocelli/base/error.h"
+#include "ocelli/base/file.h"
+#include "ocelli/base/log.h"
+#include "ocelli/base/stopwatch.h"
+#include "ocelli/cli/common.h"
+#include "ocelli/cli/data_verbs.h"
+#include "ocelli/report/progress.h"
+#include "ocelli/report/table.h"
+
+namespace ocelli::cli {
+namespace {
+
+struct ConvertOptions {
+  SourceOptions source;
+  data::WriterOptions target;
+  std::string to;
+  double max_fault_share = 0.01;
+  bool json = false;
+};
+
+/// JSON lines of the samples that were left out, beside the target.
+std::filesystem::path faults_path(const std::filesystem::path& target) {
+  return target.string() + ".faults.jsonl";
+}
+
+int convert(ConvertOptions options) {
+  const Stopwatch watch;
+  const auto source = options.source.open();
+  const data::Format& format = data::find_format(options.to.empty() ? data::format_of(options.target.path) : options.to);
+  if (format.write == nullptr) throw UsageError(fmt::format("--to {}: this format can be read, not written", format.name));
+  const auto writer = format.write(options.target);
+
+  report::Progress progress("converting", source->size(), {.unit = "samples"});
+  int64_t written = 0, faults = 0;
+  std::string fault_lines, last_fault;
+  for (int64_t i = 0; i < source->size(); ++i) {
+    if (interrupted().load()) throw Error("interrupted; nothing was written");
+    try {
+      writer->write(source->get(i));
+      ++written;
+    } catch (const Error& error) {
+      ++faults;
+      last_fault = error.what();
+      fault_lines += Json{{"index", i}, {"fault", last_fault}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    }
+    progress.update(i + 1);
+  }
+  const std::filesystem::path listed = faults_path(options.target.path);
+  if (faults > 0) write_file_atomic(listed, fault_lines);
+  progress.finish();
+  require(
+      static_cast<double>(faults) <= options.max_fault_share * static_cast<double>(source->size()),
+      "{} of {} samples can't be converted (--max-fault-share is {}), so nothing was written; they are listed in {}. The last "
+      "one: {}",
+      faults, source->size(), options.max_fault_share, listed.string(), last_fault);
+  writer->finish();
+  if (faults > 0) log::warning("{} of {} samples were left out; they are listed in {}", faults, source->size(), listed.string());
+
+  if (options.json) {
+    print_json({{"samples", written},
+                {"faults", faults},
+                {"lost", writer->lost()},
+                {"format", format.name},
+                {"convert_seconds", watch.seconds()}});
+    return 0;
+  }
+  std::printf("%s\n", fmt::format("{}: {} samples as {}", options.target.path.string(), written, format.name).c_str());
+  if (!writer->lost().empty()) {
+    report::Table table({"not carried by this format", "samples"});
+    for (const auto& [what, samples] : writer->lost()) table.add_row({what, std::to_string(samples)});
+    std::fputs(table.text().c_str(), stdout);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_data_convert(CLI::App& data, Action& action) {
+  auto options = std::make_shared<ConvertOptions>();
+  CLI::App* verb = data.add_subcommand("convert", "write a data set in another format; what it can't carry is named");
+  options->source.add_to(*verb, "--from");
+  verb->add_option("target", options->target.path, "file (or folder) to write")->required();
+  verb->add_option("--to", options->to, "format to write (default: told by the target's name)");
+  verb->add_option("--out-images", options->target.images,
+                   "folder for pictures where the format holds paths; pictures below it are referred to, not copied (default: "
+                   "`images` beside the target)");
+  verb->add_option("--shard-samples", options->target.shard_samples, "most samples of a shard; 0: one file")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  verb->add_option("--max-fault-share", options->max_fault_share, "more broken samples than this share, and nothing is written")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  verb->add_flag("--json", options->json, "one line of JSON");
+  verb->callback([options, &action] {
+    action = [options] {
+      watch_interrupts();
+      return convert(*options);
+    };
+  });
+}
+
+}  // namespace ocelli::cli

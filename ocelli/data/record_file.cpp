@@ -1,0 +1,82 @@
+#include "ocelli/data/record_file.h"
+
+#include "ocelli/base/error.h"
+
+namespace ocelli::data {
+namespace {
+
+/// Bytes of a file that is read rather than mapped: users edit theirs, and a map of a file cut short is a signal.
+constexpr uint64_t kMostRead = 256 << 20;
+
+bool is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+}  // namespace
+
+std::vector<std::string_view> split_records(std::string_view text, const std::string& origin) {
+  std::vector<std::string_view> records;
+  size_t at = 0;
+  while (at < text.size() && is_space(text[at])) ++at;
+  if (at == text.size()) fail("{}: the file is empty", origin);
+  if (text[at] != '[') {
+    while (at < text.size()) {
+      size_t end = text.find('\n', at);
+      if (end == std::string_view::npos) end = text.size();
+      size_t first = at;
+      while (first < end && is_space(text[first])) ++first;
+      if (first < end) records.push_back(text.substr(first, end - first));
+      at = end + 1;
+    }
+    return records;
+  }
+  // Only brackets and strings matter to find where records end; each is parsed in full when it is asked for.
+  int depth = 0;
+  bool in_string = false;
+  size_t begin = 0;
+  bool closed = false;
+  for (; at < text.size() && !closed; ++at) {
+    const char c = text[at];
+    if (in_string) {
+      if (c == '\\') {
+        ++at;
+      } else if (c == '"') {
+        in_string = false;
+      }
+      continue;
+    }
+    if (c == '"') {
+      in_string = true;
+      if (depth == 1) fail("{}: byte {}: a record must be an object", origin, at);
+    } else if (c == '[' || c == '{') {
+      if (depth == 1) begin = at;
+      ++depth;
+    } else if (c == ']' || c == '}') {
+      --depth;
+      if (depth == 1) records.push_back(text.substr(begin, at + 1 - begin));
+      if (depth == 0) closed = true;
+    } else if (depth == 1 && c != ',' && !is_space(c)) {
+      fail("{}: byte {}: a record must be an object", origin, at);
+    }
+  }
+  while (closed && at < text.size() && is_space(text[at])) ++at;
+  require(!closed || at == text.size(), "{}: byte {}: the JSON array is closed, but something follows", origin, at);
+  require(closed, "{}: the JSON array is not closed; the file is truncated", origin);
+  return records;
+}
+
+RecordFile::RecordFile(const std::filesystem::path& path, const std::string& name) {
+  std::error_code unknown;
+  std::string_view text;
+  if (std::filesystem::file_size(path, unknown) > kMostRead && !unknown) {
+    map_ = MappedFile::open(path);
+    text = {reinterpret_cast<const char*>(map_->bytes().data()), map_->bytes().size()};
+  } else {
+    text_ = std::make_shared<const std::string>(read_file(path, kMostRead));
+    text = *text_;
+  }
+  records_ = split_records(text, path.string());
+  require(!records_.empty(), "data {}: {} holds no record", name, path.string());
+}
+
+}  // namespace ocelli::data
