@@ -5,6 +5,7 @@
 #include "ocelli/base/log.h"
 #include "ocelli/base/stopwatch.h"
 #include "ocelli/cli/common.h"
+#include "ocelli/cli/data_target.h"
 #include "ocelli/cli/data_verbs.h"
 #include "ocelli/report/progress.h"
 #include "ocelli/report/table.h"
@@ -14,8 +15,7 @@ namespace {
 
 struct ConvertOptions {
   SourceOptions source;
-  data::WriterOptions target;
-  std::string to;
+  TargetOptions target;
   double max_fault_share = 0.01;
   bool json = false;
 };
@@ -27,10 +27,10 @@ std::filesystem::path faults_path(const std::filesystem::path& target) {
 
 int convert(ConvertOptions options) {
   const Stopwatch watch;
+  const data::Format& format = options.target.format(options.source.data.path);
   const auto source = options.source.open();
-  const data::Format& format = data::find_format(options.to.empty() ? data::format_of(options.target.path) : options.to);
-  if (format.write == nullptr) throw UsageError(fmt::format("--to {}: this format can be read, not written", format.name));
-  const auto writer = format.write(options.target);
+  const std::filesystem::path& target = options.target.writer.path;
+  const auto writer = options.target.open(format);
 
   report::Progress progress("converting", source->size(), {.unit = "samples"});
   int64_t written = 0, faults = 0;
@@ -47,7 +47,7 @@ int convert(ConvertOptions options) {
     }
     progress.update(i + 1);
   }
-  const std::filesystem::path listed = faults_path(options.target.path);
+  const std::filesystem::path listed = faults_path(target);
   if (faults > 0) write_file_atomic(listed, fault_lines);
   progress.finish();
   require(
@@ -66,7 +66,7 @@ int convert(ConvertOptions options) {
                 {"convert_seconds", watch.seconds()}});
     return 0;
   }
-  std::printf("%s\n", fmt::format("{}: {} samples as {}", options.target.path.string(), written, format.name).c_str());
+  std::printf("%s\n", fmt::format("{}: {} samples as {}", target.string(), written, format.name).c_str());
   if (!writer->lost().empty()) {
     report::Table table({"not carried by this format", "samples"});
     for (const auto& [what, samples] : writer->lost()) table.add_row({what, std::to_string(samples)});
@@ -81,14 +81,7 @@ void add_data_convert(CLI::App& data, Action& action) {
   auto options = std::make_shared<ConvertOptions>();
   CLI::App* verb = data.add_subcommand("convert", "write a data set in another format; what it can't carry is named");
   options->source.add_to(*verb, "--from");
-  verb->add_option("target", options->target.path, "file (or folder) to write")->required();
-  verb->add_option("--to", options->to, "format to write (default: told by the target's name)");
-  verb->add_option("--out-images", options->target.images,
-                   "folder for pictures where the format holds paths; pictures below it are referred to, not copied (default: "
-                   "`images` beside the target)");
-  verb->add_option("--shard-samples", options->target.shard_samples, "most samples of a shard; 0: one file")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  options->target.add_to(*verb);
   verb->add_option("--max-fault-share", options->max_fault_share, "more broken samples than this share, and nothing is written")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();

@@ -5,6 +5,7 @@
 #include "ocelli/base/stopwatch.h"
 #include "ocelli/cli/common.h"
 #include "ocelli/cli/data_sources.h"
+#include "ocelli/cli/data_target.h"
 #include "ocelli/data/perceptual_hash.h"
 #include "ocelli/data/sample_filter.h"
 #include "ocelli/report/format.h"
@@ -16,8 +17,8 @@ namespace {
 
 struct FilterVerb {
   SourceOptions source;
-  data::WriterOptions target;
-  std::string to, dropped;
+  TargetOptions target;
+  std::string dropped;
   data::FilterOptions how;
   int threads = 0;
   bool json = false;
@@ -25,18 +26,13 @@ struct FilterVerb {
 
 int filter(FilterVerb options) {
   const Stopwatch watch;
-  std::error_code ignored;
-  if (std::filesystem::equivalent(options.source.data.path, options.target.path, ignored)) {
-    throw UsageError(fmt::format("{}: source and target are the same; give another target", options.target.path.string()));
-  }
+  const data::Format& format = options.target.format(options.source.data.path);
   const auto source = options.source.open();
-  const data::Format& format = data::find_format(options.to.empty() ? data::format_of(options.target.path) : options.to);
-  if (format.write == nullptr) throw UsageError(fmt::format("--to {}: this format can be read, not written", format.name));
-  const std::filesystem::path listed =
-      options.dropped.empty() ? options.target.path.string() + ".dropped.jsonl" : options.dropped;
+  const std::filesystem::path& target = options.target.writer.path;
+  const std::filesystem::path listed = options.dropped.empty() ? target.string() + ".dropped.jsonl" : options.dropped;
   options.how.threads = worker_threads(options.threads);
 
-  const auto writer = format.write(options.target);
+  const auto writer = options.target.open(format);
   AtomicFile list(listed);
   report::Progress progress("filtering", source->size(), {.unit = "samples"});
   int64_t done = 0, dropped = 0;
@@ -73,10 +69,8 @@ int filter(FilterVerb options) {
   table.add_row(row("kept", result.kept));
   for (const auto& [reason, count] : result.dropped) table.add_row(row("dropped: " + reason, count));
   table.add_total(row("all", source->size()));
-  std::printf(
-      "%s%s\n", table.text().c_str(),
-      fmt::format("{} as {}; the dropped ones are listed in {}", options.target.path.string(), format.name, listed.string())
-          .c_str());
+  std::printf("%s%s\n", table.text().c_str(),
+              fmt::format("{} as {}; the dropped ones are listed in {}", target.string(), format.name, listed.string()).c_str());
   for (const auto& [what, count] : writer->lost()) {
     std::printf("%s\n", fmt::format("{} has no place for {}: left out of {} samples", format.name, what, count).c_str());
   }
@@ -90,13 +84,7 @@ void add_data_filter(CLI::App& data, Action& action) {
   data::FilterOptions& how = options->how;
   CLI::App* verb = data.add_subcommand("filter", "write the samples that fit as a new data set; the source stays as it is");
   options->source.add_to(*verb);
-  verb->add_option("target", options->target.path, "file (or folder) to write")->required();
-  verb->add_option("--to", options->to, "format to write (default: told by the target's name)");
-  verb->add_option("--out-images", options->target.images,
-                   "folder for pictures where the format holds paths; pictures below it are referred to, not copied (default: "
-                   "`images` beside the target)");
-  verb->add_option("--shard-samples", options->target.shard_samples, "most samples of a shard; 0: one file")
-      ->check(CLI::NonNegativeNumber);
+  options->target.add_to(*verb);
   verb->add_option("--min-side", how.min_side, "least pixels of every picture's shorter side")->check(CLI::NonNegativeNumber);
   verb->add_option("--max-aspect", how.max_aspect, "most times a picture may be longer than wide, or wider than long")
       ->check(CLI::Range(1.0, 1e9));

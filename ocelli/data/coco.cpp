@@ -156,17 +156,29 @@ class CocoWriter final : public SampleWriter {
             instances ? "" : "no ", instances_ ? "some" : "none");
     const image::Image picture = sample.pictures[0].load();
     const auto image_id = static_cast<int64_t>(images_.size());
+    // All is made before anything is written: a sample that can't be written leaves no half of it.
+    std::vector<OrderedJson> annotations;
+    bool answered_alike = true;  // each question by all captions, as they are read back
+    if (instances_) {
+      for (size_t i = 0; i < sample.regions.size(); ++i)
+        annotations.push_back(instance_of(sample, i, image_id, picture.height, picture.width));
+    } else {
+      const std::vector<QuestionPair> pairs = question_pairs(sample, "coco");
+      std::vector<std::string> captions;
+      for (const QuestionPair& pair : pairs) {
+        captions.push_back(pair.answer);
+        annotations.push_back({{"image_id", image_id}, {"caption", pair.answer}});
+      }
+      for (const QuestionPair& pair : pairs) answered_alike &= pair.references.empty() || pair.references == captions;
+    }
     images_.push_back(text_of({{"id", image_id},
                                {"file_name", pictures_.put(sample.pictures[0], sample.id)},
                                {"width", picture.width},
                                {"height", picture.height}}));
-    if (instances_) {
-      for (size_t i = 0; i < sample.regions.size(); ++i) put(instance_of(sample, i, image_id, picture.height, picture.width));
-      lose("turns");
-    } else {
-      for (const QuestionPair& pair : question_pairs(sample, "coco")) put({{"image_id", image_id}, {"caption", pair.answer}});
-      lose("question");
-    }
+    for (OrderedJson& annotation : annotations) put(std::move(annotation));
+    lose(instances_ ? "turns" : "question");
+    if (!instances_ && sample.turns.front().role == Turn::Role::kSystem) lose("system turn");
+    if (!answered_alike || (instances_ && !sample.references.empty())) lose("references");
     if (sample.id != std::to_string(image_id)) lose("id");
     if (!sample.question_types.empty()) lose("question_types");
     for (const auto& [key, value] : sample.extra.items()) {

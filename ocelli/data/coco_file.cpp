@@ -8,9 +8,9 @@
 
 namespace ocelli::data {
 
-CocoFile::CocoFile(const std::filesystem::path& path, std::filesystem::path images)
+CocoFile::CocoFile(const std::filesystem::path& path, const std::filesystem::path& images)
     : text_(path),
-      images_(images.empty() ? path.parent_path() : std::move(images)),
+      images_(bare_picture_root(images, path)),
       annotations_(find_records(text_.text(), "annotations", name())),
       pictures_(find_records(text_.text(), "images", name())) {
   for (size_t i = 0; i < pictures_.size(); ++i) {

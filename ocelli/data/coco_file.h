@@ -23,9 +23,9 @@ struct CocoPicture {
 /// A file of COCO's annotations, indexed by one scan when it is opened, records parsed when asked for.
 class CocoFile {
  public:
-  /// `images`: the folder `file_name` starts from. Throws Error naming file and record: a list missing, an id missing or given
-  /// twice.
-  CocoFile(const std::filesystem::path& path, std::filesystem::path images);
+  /// `images`: the folder `file_name` starts from, see bare_picture_root(). Throws Error naming file and record: a list missing,
+  /// an id missing or given twice.
+  CocoFile(const std::filesystem::path& path, const std::filesystem::path& images);
 
   const std::string& name() const { return text_.name(); }
   int64_t num_annotations() const { return static_cast<int64_t>(annotations_.size()); }

@@ -115,7 +115,6 @@ TEST(Coco, WhatIsWrittenReadsBack) {
   captions->write(sample);
   captions->finish();
   DatasetOptions options = test::from(folder / "captions.json");
-  options.images = folder / "images";
   EXPECT_EQ(open_coco(options)->get(0).turns[1].text, "A dot.");
   EXPECT_EQ(*open_coco(options)->get(0).pictures[0].encoded(), png);
 

@@ -10,16 +10,10 @@
 namespace ocelli::data {
 namespace {
 
-std::string id_of(const Json& record, int64_t index) {
-  if (!record.is_object() || !record.contains("id")) return std::to_string(index);
-  const Json& id = record["id"];
-  return id.is_string() ? id.get<std::string>() : id.dump();
-}
-
 class ConversationDataset final : public Dataset {
  public:
   explicit ConversationDataset(const DatasetOptions& options) : options_(options), file_(options.path, options.name) {
-    if (options_.images.empty()) options_.images = options_.path.parent_path();
+    options_.images = picture_root(options.images, options.path);
   }
   int64_t size() const override { return file_.size(); }
   const std::string& name() const override { return options_.name; }
@@ -27,7 +21,7 @@ class ConversationDataset final : public Dataset {
   Sample get(int64_t index) const override {
     const Json record = parse_json(file_.text(index), options_.path.string() + ", record " + std::to_string(index));
     Sample sample;
-    sample.id = id_of(record, index);
+    sample.id = id_of(record, std::to_string(index));
     const std::string where = options_.path.string() + ", record " + sample.id;
     read_conversation(
         record, where, [&](const std::string& named) { return Picture(below(options_.images, named, where + ".image")); },

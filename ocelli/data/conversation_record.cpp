@@ -83,7 +83,8 @@ std::string read_content(const Json& content, const std::string& at, const Pictu
             type);
     text += std::string(kPictureMark) + "\n";
     if (type == "image_url") {
-      const Json& url = part.at("image_url");
+      require(part.contains("image_url"), "{}.content: a part of type \"image_url\" without its \"image_url\"", at);
+      const Json& url = part["image_url"];
       inlined.push_back(picture_of_url(url.is_string() ? url.get<std::string>() : JsonView(url, at + ".image_url").string("url"),
                                        at + ".image_url", picture_at));
     } else if (view.has("image")) {
@@ -177,6 +178,12 @@ OrderedJson regions_json(const std::vector<Region>& regions) {
 
 }  // namespace
 
+std::string id_of(const Json& record, const std::string& otherwise) {
+  if (!record.is_object() || !record.contains("id") || record["id"].is_null()) return otherwise;
+  const Json& id = record["id"];
+  return id.is_string() ? id.get<std::string>() : id.dump();
+}
+
 void read_conversation(const Json& record, const std::string& where, const PictureAt& picture_at, Sample& sample) {
   require(record.is_object(), "{}: expected an object", where);
   const JsonView view(record, where);
@@ -221,10 +228,6 @@ void read_conversation(const Json& record, const std::string& where, const Pictu
   }
 }
 
-OrderedJson conversation_record(const Sample& sample, const std::vector<std::string>& pictures) {
-  return conversation_record(sample, pictures, RecordForm::kLlava);
-}
-
 OrderedJson conversation_record(const Sample& sample, const std::vector<std::string>& pictures, RecordForm form) {
   OrderedJson record = {{"id", sample.id}};
   if (!pictures.empty()) {
@@ -253,7 +256,7 @@ OrderedJson conversation_record(const Sample& sample, const std::vector<std::str
   if (!sample.question_types.empty()) record["question_types"] = sample.question_types;
   if (!sample.references.empty()) record["answers"] = sample.references;
   if (!sample.regions.empty()) record["regions"] = regions_json(sample.regions);
-  for (const auto& [name, value] : sample.extra.items()) record[name] = value;
+  for (const auto& [name, value] : sample.extra.items()) record[kKnownKeys.contains(name) ? name + "_" : name] = value;
   return record;
 }
 

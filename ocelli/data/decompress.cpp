@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "ocelli/base/error.h"
+#include "ocelli/data/compress.h"
 
 namespace ocelli::data {
 namespace {
@@ -129,8 +130,7 @@ void unpack_zstd(std::string_view input, UnnamedFile& output, const std::string&
 }  // namespace
 
 bool is_compressed(const fs::path& path) {
-  const std::string suffix = path.extension().string();
-  return suffix == ".gz" || suffix == ".tgz" || suffix == ".zst" || suffix == ".tzst";
+  return is_gzip_name(path) || is_zstd_name(path);
 }
 
 std::shared_ptr<const MappedFile> decompress(const fs::path& path, const DecompressLimits& limits) {

@@ -1,13 +1,17 @@
+#include <algorithm>
 #include <array>
 
 #include "ocelli/base/error.h"
-#include "ocelli/base/file.h"
 #include "ocelli/data/coco.h"
 #include "ocelli/data/conversation_dataset.h"
 #include "ocelli/data/dataset.h"
+#include "ocelli/data/file_text.h"
+#include "ocelli/data/json_scan.h"
+#include "ocelli/data/line_index.h"
 #include "ocelli/data/lineidx_tsv.h"
 #include "ocelli/data/parquet.h"
 #include "ocelli/data/picture_folder.h"
+#include "ocelli/data/picture_root.h"
 #include "ocelli/data/refcoco.h"
 #include "ocelli/data/text_only.h"
 #include "ocelli/data/vlmeval_tsv.h"
@@ -42,6 +46,28 @@ std::string known_formats() {
   return names;
 }
 
+bool is_archive(const std::string& name) {
+  return std::any_of(kWebdatasetSuffixes.begin(), kWebdatasetSuffixes.end(),
+                     [&](std::string_view suffix) { return name.ends_with(suffix); });
+}
+
+bool holds_parquet(const fs::path& folder) {
+  std::error_code unreadable;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, unreadable)) {
+    if (entry.path().extension() == ".parquet") return true;
+  }
+  return false;
+}
+
+/// An array holds conversations, and so do lines of objects; COCO and VQA v2 are one object of lists.
+std::string format_of_json(const fs::path& path) {
+  std::error_code unreadable;
+  if (!fs::is_regular_file(path, unreadable)) return "llava";  // one to be written, or an error when it is opened
+  const FileText file(path);
+  if (find_value(file.text(), "questions")) return "vqa";
+  return find_value(file.text(), "annotations") && find_value(file.text(), "images") ? "coco" : "llava";
+}
+
 }  // namespace
 
 std::span<const Format> formats() {
@@ -58,19 +84,23 @@ const Format& find_format(std::string_view name) {
 std::string format_of(const fs::path& path) {
   const std::string name = path.filename().string();
   const auto ends = [&](std::string_view suffix) { return name.ends_with(suffix); };
-  if (ends(".json") || ends(".jsonl")) return "llava";
-  if (ends(".tar") || ends(".tar.gz") || ends(".tgz") || ends(".tar.zst")) return "webdataset";
-  if (ends(".tsv")) return fs::exists(fs::path(path).replace_extension(".lineidx")) ? "lineidx" : "vlmeval";
+  if (ends(".json")) return format_of_json(path);
+  if (ends(".jsonl")) return "llava";
+  if (is_archive(name)) return "webdataset";
+  if (ends(".tsv")) return is_there(line_index_of(path)) ? "lineidx" : "vlmeval";
+  if (name.starts_with("refs(") && ends(".p")) return "refcoco";
   if (ends(".parquet")) return "parquet";
   std::error_code unreadable;
   if (fs::is_directory(path, unreadable)) {
     for (const fs::directory_entry& entry : fs::directory_iterator(path, unreadable)) {
-      if (entry.path().extension() == ".parquet") return "parquet";
-      if (entry.path().extension() == ".tar") return "webdataset";
+      const std::string inside = entry.path().filename().string();
+      // Hugging Face's repositories keep theirs in `data`.
+      if (inside.ends_with(".parquet") || (inside == "data" && holds_parquet(entry.path()))) return "parquet";
+      if (is_archive(inside)) return "webdataset";
     }
     return "folder";
   }
-  fail("{}: its format can't be told by its name; give `format`, one of {}", path.string(), known_formats());
+  fail("{}: its format can't be told by its name; say which it is, one of {}", path.string(), known_formats());
 }
 
 std::shared_ptr<const Dataset> open_dataset(const DatasetOptions& options) {

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "ocelli/base/error.h"
+#include "ocelli/data/picture_root.h"
 #include "ocelli/data/table_rows.h"
 
 namespace ocelli::data {
@@ -12,12 +13,12 @@ namespace fs = std::filesystem;
 
 fs::path line_index_of(const fs::path& table) {
   const fs::path longer = table.string() + ".lineidx";
-  return fs::exists(longer) ? longer : fs::path(table).replace_extension(".lineidx");
+  return is_there(longer) ? longer : fs::path(table).replace_extension(".lineidx");
 }
 
 IndexedLines::IndexedLines(const fs::path& path) : file_(path) {
   const fs::path index = line_index_of(path);
-  if (fs::exists(index)) {
+  if (is_there(index)) {
     read_index(index);
   } else {
     scan();

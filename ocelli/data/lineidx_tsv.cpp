@@ -48,7 +48,7 @@ Json record_of(std::string_view text, const std::string& where) {
 class LineidxDataset final : public Dataset {
  public:
   explicit LineidxDataset(const DatasetOptions& options)
-      : name_(options.name), images_(options.images.empty() ? options.path.parent_path() : options.images), rows_(options.path) {
+      : name_(options.name), images_(picture_root(options.images, options.path)), rows_(options.path) {
     const Cells first = rows_.cells(0);
     width_ = first.size();
     if (std::find(first.begin(), first.end(), "image") != first.end()) {

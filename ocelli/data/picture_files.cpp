@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include "ocelli/base/file.h"
+#include "ocelli/data/picture_root.h"
 
 namespace ocelli::data {
 
@@ -17,9 +18,8 @@ std::string picture_suffix(std::string_view bytes) {
 
 std::string PictureFiles::put(const Picture& picture, const std::string& name) {
   if (!picture.bytes) {
-    const fs::path relative =
-        fs::absolute(picture.path).lexically_normal().lexically_relative(fs::absolute(folder_).lexically_normal());
-    if (!relative.empty() && *relative.begin() != ".." && fs::exists(picture.path)) return relative.generic_string();
+    const auto relative = path_below(folder_, picture.path);
+    if (relative && is_there(picture.path)) return relative->generic_string();
   }
   const auto bytes = picture.encoded();
   const uint64_t hash = XXH3_64bits(bytes->data(), bytes->size());
@@ -35,10 +35,10 @@ std::string PictureFiles::put(const Picture& picture, const std::string& name) {
            read_file(folder_ / file, bytes->size()) == *bytes;
   };
   int64_t number = 1;
-  while (taken_.contains(file) || (fs::exists(folder_ / file) && !holds_these()))
+  while (taken_.contains(file) || (is_there(folder_ / file) && !holds_these()))
     file = fmt::format("{}-{}{}", stem, ++number, suffix);
   make_directories(folder_);
-  if (!fs::exists(folder_ / file)) write_file_atomic(folder_ / file, *bytes);
+  if (!is_there(folder_ / file)) write_file_atomic(folder_ / file, *bytes);
   taken_.emplace(file, hash);
   written_.emplace(hash, file);
   return file;

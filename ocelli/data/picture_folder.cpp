@@ -93,7 +93,7 @@ class TextCaptions final : public Captions {
   Caption get(int64_t index) const override {
     const fs::path& picture = pictures_[static_cast<size_t>(index)];
     const fs::path words = fs::path(folder_ / picture).replace_extension(".txt");
-    require(fs::exists(words), "{}: its caption {} is missing", (folder_ / picture).string(), words.string());
+    require(is_there(words), "{}: its caption {} is missing", (folder_ / picture).string(), words.string());
     require_inside(words, root_);
     std::string text = read_file(words, kMostCaptionBytes);
     require(text.find('\0') == std::string::npos && text::is_valid_utf8(text), "{}: the caption isn't UTF-8, or holds a NUL",
@@ -132,9 +132,9 @@ class PictureFolder final : public Dataset {
     Sample sample;
     sample.id = caption.file;
     fs::path picture = options_.path / caption.file;
-    if (!options_.images.empty() && !fs::exists(picture)) picture = root_ / caption.file;
+    if (!options_.images.empty() && !is_there(picture)) picture = root_ / caption.file;
     picture = below(root_, fs::absolute(picture).lexically_normal().string(), caption.where);
-    if (fs::exists(picture)) require_inside(picture, root_);
+    if (is_there(picture)) require_inside(picture, root_);
     sample.pictures.emplace_back(std::move(picture));
     sample.turns = {{Turn::Role::kUser, forms_.fill("caption", index, {})}, {Turn::Role::kAssistant, std::move(caption.text)}};
     sample.extra = std::move(caption.extra);
@@ -154,24 +154,27 @@ class PictureFolderWriter final : public SampleWriter {
   explicit PictureFolderWriter(const WriterOptions& options)
       : folder_(made(options.path)), file_(folder_ / kMetadata), pictures_(options.images.empty() ? folder_ : options.images) {
     if (options.images.empty()) return;
-    const fs::path inside =
-        fs::absolute(options.images).lexically_normal().lexically_relative(fs::absolute(folder_).lexically_normal());
-    require(!inside.empty() && *inside.begin() != "..", "{}: pictures must lie below {}, the data set's folder",
-            options.images.string(), folder_.string());
-    if (inside != ".") prefix_ = inside.generic_string() + "/";
+    const auto inside = path_below(folder_, options.images);
+    require(inside.has_value(), "{}: pictures must lie below {}, the data set's folder", options.images.string(),
+            folder_.string());
+    if (*inside != ".") prefix_ = inside->generic_string() + "/";
   }
 
   void write(const Sample& sample) override {
     require(sample.pictures.size() == 1, "sample {}: {} pictures; picture_folder holds captions of one", sample.id,
             sample.pictures.size());
+    const std::vector<QuestionPair> pairs = question_pairs(sample, "picture_folder");
     const std::string name = prefix_ + pictures_.put(sample.pictures[0], sample.id);
     lose("question");
-    for (const QuestionPair& pair : question_pairs(sample, "picture_folder")) {
+    for (const QuestionPair& pair : pairs) {
       OrderedJson record = {{"file_name", name}, {"text", pair.answer}};
       for (const auto& [key, value] : sample.extra.items()) {
         if (!record.contains(key)) record[key] = value;
       }
       file_.write(record.dump(-1, ' ', false, OrderedJson::error_handler_t::strict) + "\n");
+    }
+    for (const char* key : {"file_name", "text"}) {
+      if (sample.extra.contains(key)) lose(key);
     }
     if (sample.id != name) lose("id");
     if (!sample.references.empty()) lose("references");

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ocelli/base/error.h"
+#include "ocelli/data/picture_root.h"
 
 namespace ocelli::data {
 namespace {
@@ -25,11 +26,6 @@ fs::path resolved(const fs::path& path) {
   const fs::path real = fs::canonical(path, error);
   require(!error, "{}: {}", path.string(), error.message());
   return real;
-}
-
-bool lies_below(const fs::path& inner, const fs::path& outer) {
-  const fs::path relative = inner.lexically_relative(outer);
-  return !relative.empty() && *relative.begin() != "..";
 }
 
 class Walk {
@@ -75,8 +71,8 @@ class Walk {
   void check_folder_link(const fs::path& link) const {
     const fs::path real = resolved(link);
     const fs::path here = resolved(link.parent_path());
-    require(!lies_below(here, real), "{}: a link to {}, a folder above it: a loop; remove it", link.string(), real.string());
-    require(!lies_below(real, real_folder_), "{}: a link to {}, whose pictures are listed there already; remove it",
+    require(!path_below(real, here), "{}: a link to {}, a folder above it: a loop; remove it", link.string(), real.string());
+    require(!path_below(real_folder_, real), "{}: a link to {}, whose pictures are listed there already; remove it",
             link.string(), real.string());
     require_inside(link, root_);
   }
@@ -94,7 +90,7 @@ std::vector<fs::path> find_pictures(const fs::path& folder, const fs::path& root
 
 void require_inside(const fs::path& file, const fs::path& root) {
   const fs::path real = resolved(file);
-  require(lies_below(real, resolved(root)),
+  require(path_below(resolved(root), real).has_value(),
           "{} lies outside {}: it leads to {}; give the folder it lies in as `images` (\"/\" allows every one)", file.string(),
           root.string(), real.string());
 }

@@ -1,6 +1,8 @@
 #include "ocelli/data/question_pairs.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
 #include "ocelli/base/error.h"
 
@@ -36,7 +38,9 @@ std::vector<QuestionPair> question_pairs(const Sample& sample, const std::string
 }
 
 const std::string& most_frequent(const std::vector<std::string>& references) {
-  const auto times = [&](const std::string& text) { return std::count(references.begin(), references.end(), text); };
+  std::unordered_map<std::string_view, int64_t> counts;  // not std::count: a row may hold a million of them
+  for (const std::string& text : references) ++counts[text];
+  const auto times = [&](const std::string& text) { return counts.at(text); };
   return *std::max_element(references.begin(), references.end(),
                            [&](const std::string& a, const std::string& b) { return times(a) < times(b); });
 }

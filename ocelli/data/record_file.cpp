@@ -5,9 +5,6 @@
 namespace ocelli::data {
 namespace {
 
-/// Bytes of a file that is read rather than mapped: users edit theirs, and a map of a file cut short is a signal.
-constexpr uint64_t kMostRead = 256 << 20;
-
 bool is_space(char c) {
   return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
@@ -65,17 +62,8 @@ std::vector<std::string_view> split_records(std::string_view text, const std::st
   return records;
 }
 
-RecordFile::RecordFile(const std::filesystem::path& path, const std::string& name) {
-  std::error_code unknown;
-  std::string_view text;
-  if (std::filesystem::file_size(path, unknown) > kMostRead && !unknown) {
-    map_ = MappedFile::open(path);
-    text = {reinterpret_cast<const char*>(map_->bytes().data()), map_->bytes().size()};
-  } else {
-    text_ = std::make_shared<const std::string>(read_file(path, kMostRead));
-    text = *text_;
-  }
-  records_ = split_records(text, path.string());
+RecordFile::RecordFile(const std::filesystem::path& path, const std::string& name)
+    : text_(path), records_(split_records(text_.text(), text_.name())) {
   require(!records_.empty(), "data {}: {} holds no record", name, path.string());
 }
 

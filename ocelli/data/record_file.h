@@ -1,12 +1,11 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "ocelli/base/file.h"
+#include "ocelli/data/file_text.h"
 
 namespace ocelli::data {
 
@@ -14,8 +13,7 @@ namespace ocelli::data {
 /// neither.
 std::vector<std::string_view> split_records(std::string_view text, const std::string& origin);
 
-/// A file of JSON records, one array or one object a line (JSONL), indexed when opened and parsed when asked for. Up to 256 MiB
-/// it is read, so that it may be edited meanwhile; a larger one is mapped and must not be cut.
+/// A file of JSON records, one array or one object a line (JSONL), indexed when opened and parsed when asked for.
 class RecordFile {
  public:
   /// Throws Error when it can't be read or holds no record; `name` is the data set's, for that message.
@@ -24,9 +22,8 @@ class RecordFile {
   std::string_view text(int64_t index) const { return records_[static_cast<size_t>(index)]; }
 
  private:
-  std::shared_ptr<const std::string> text_;  ///< of a smaller file …
-  std::shared_ptr<const MappedFile> map_;    ///< … of a larger one
-  std::vector<std::string_view> records_;    ///< inside one of the two
+  FileText text_;
+  std::vector<std::string_view> records_;  ///< inside the text
 };
 
 }  // namespace ocelli::data

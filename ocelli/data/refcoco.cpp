@@ -44,7 +44,7 @@ void ask(const PromptForms& forms, int64_t number, Region region, int64_t width,
 fs::path instances_of(const DatasetOptions& options) {
   if (!options.annotations.empty()) return options.annotations;
   fs::path beside = options.path.parent_path() / "instances.json";
-  require(fs::exists(beside), "data {}: {} names regions by number; give COCO's instances as `annotations` (looked for {})",
+  require(is_there(beside), "data {}: {} names regions by number; give COCO's instances as `annotations` (looked for {})",
           options.name, options.path.string(), beside.string());
   return beside;
 }
@@ -139,7 +139,7 @@ class ReferLines final : public Dataset {
   explicit ReferLines(const DatasetOptions& options)
       : options_(options), forms_(forms_of(options)), file_(options.path, options.name) {
     require(options.split.empty(), "data {}: {} is of one split; leave `split` out", options.name, options.path.string());
-    if (options_.images.empty()) options_.images = options_.path.parent_path();
+    options_.images = picture_root(options.images, options.path);
   }
 
   int64_t size() const override { return file_.size(); }

@@ -64,9 +64,10 @@ std::vector<fs::path> shards_of(const fs::path& path, std::span<const std::strin
 }
 
 ShardFiles::ShardFiles(fs::path path, std::string suffix, bool several) : suffix_(std::move(suffix)), several_(several) {
-  if (path.extension() == suffix_) {
+  const std::string name = path.filename().string();
+  if (name.ends_with(suffix_)) {
     folder_ = path.parent_path();
-    stem_ = path.stem().string();
+    stem_ = name.substr(0, name.size() - suffix_.size());
   } else {
     several_ = true;
     folder_ = path;
@@ -79,9 +80,9 @@ ShardFiles::ShardFiles(fs::path path, std::string suffix, bool several) : suffix
   const std::string_view start = stem_;
   std::error_code unknown;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_.empty() ? "." : folder_, unknown)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(stem_ + "-") || !name.ends_with(suffix_)) continue;
-    const std::string number = name.substr(start.size() + 1, name.size() - start.size() - 1 - suffix_.size());
+    const std::string other = entry.path().filename().string();
+    if (!other.starts_with(stem_ + "-") || !other.ends_with(suffix_)) continue;
+    const std::string number = other.substr(start.size() + 1, other.size() - start.size() - 1 - suffix_.size());
     require(number.empty() || number.find_first_not_of("0123456789") != std::string::npos,
             "{}: a shard of an earlier set is there already; remove it or write elsewhere", entry.path().string());
   }

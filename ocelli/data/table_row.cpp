@@ -11,6 +11,7 @@
 #include "ocelli/base/error.h"
 #include "ocelli/data/conversation_record.h"
 #include "ocelli/data/picture_root.h"
+#include "ocelli/data/question_pairs.h"
 
 namespace ocelli::data {
 namespace {
@@ -141,13 +142,6 @@ std::vector<std::string> answers_of(const Json& value, const std::string& at) {
   return answers;
 }
 
-/// The answer given most often, the first among equals.
-std::string most_common(const std::vector<std::string>& answers) {
-  return *std::max_element(answers.begin(), answers.end(), [&](const std::string& a, const std::string& b) {
-    return std::count(answers.begin(), answers.end(), a) < std::count(answers.begin(), answers.end(), b);
-  });
-}
-
 void read_question(Json& row, const TableContext& context, Sample& sample) {
   const std::string question = text_of(take(row, "question"), context.where + ", question");
   const Json single = take(row, "answer"), choice = take(row, "multiple_choice_answer");
@@ -161,7 +155,7 @@ void read_question(Json& row, const TableContext& context, Sample& sample) {
     answer = text_of(choice, context.where + ", multiple_choice_answer");
   } else {
     require(!answers.empty(), "{}: the question has no answer (columns answer, answers)", context.where);
-    answer = most_common(answers);
+    answer = most_frequent(answers);
   }
   add_pair(context.prompts.fill("short_answer", context.index, {{"question", question}}), answer, sample);
   if (!answers.empty()) sample.references = {std::move(answers)};

@@ -54,7 +54,7 @@ class TextDataset final : public Dataset {
     require(record.is_object(), "{}: expected an object", where);
     const JsonView view(record, where);
     Sample sample;
-    sample.id = view.has("id") ? (record["id"].is_string() ? view.string("id") : record["id"].dump()) : std::to_string(index);
+    sample.id = id_of(record, std::to_string(index));
     if (view.has("messages") || view.has("conversations")) {
       read_conversation(
           record, where,

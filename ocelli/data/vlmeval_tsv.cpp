@@ -26,7 +26,7 @@ class VlmevalDataset final : public Dataset {
  public:
   explicit VlmevalDataset(const DatasetOptions& options)
       : name_(options.name),
-        images_(options.images.empty() ? options.path.parent_path() : options.images),
+        images_(picture_root(options.images, options.path)),
         table_(options.path),
         forms_(PromptForms::read(options.prompts)),
         index_(table_.column("index")),
@@ -173,6 +173,7 @@ class VlmevalWriter final : public SampleWriter {
   }
 
   void write(const Sample& sample) override {
+    require(!sample.pictures.empty(), "sample {}: no picture; vlmeval_tsv asks about one or more", sample.id);
     const std::vector<QuestionPair> pairs = question_pairs(sample, "vlmeval_tsv");
     const std::string pictures = cell_of(sample);
     const int64_t first = rows_;
@@ -187,12 +188,12 @@ class VlmevalWriter final : public SampleWriter {
         lose(key);
       }
     }
+    if (std::any_of(pairs.begin(), pairs.end(), says_less)) lose("answer");
     std::string rows;
     for (const QuestionPair& pair : pairs) {
-      const bool again = rows_ > first && !pictures.empty();
+      const bool again = rows_ > first;
       rows += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\n", rows_, again ? std::to_string(first) : pictures, quoted_cell(pair.question),
-                          quoted_cell(pair.references.empty() ? pair.answer : write_python_list(pair.references)),
-                          quoted_cell(pair.type), quoted_cell(split));
+                          quoted_cell(answer_cell(pair)), quoted_cell(pair.type), quoted_cell(split));
       ++rows_;
     }
     file_.write(rows);
@@ -201,13 +202,22 @@ class VlmevalWriter final : public SampleWriter {
   void finish() override { file_.commit(); }
 
  private:
+  /// An answer that looks like a list is written as a list of one.
+  static std::string answer_cell(const QuestionPair& pair) {
+    if (!pair.references.empty()) return write_python_list(pair.references);
+    return is_python_list(pair.answer) ? write_python_list({pair.answer}) : pair.answer;
+  }
+  /// Whether the answer is not the one a reader picks among the references.
+  static bool says_less(const QuestionPair& pair) {
+    return !pair.references.empty() && most_frequent(pair.references) != pair.answer;
+  }
   static std::string cell_of(const Sample& sample) {
     std::vector<std::string> texts;
     for (const Picture& picture : sample.pictures) {
       texts.push_back(encode_base64(*picture.encoded()));
       require(texts.back().size() > kMostReference, "{}: {} bytes are no picture", picture.name(), picture.encoded()->size());
     }
-    const std::string cell = texts.empty() ? "" : texts.size() == 1 ? texts[0] : write_python_list(texts);
+    const std::string cell = texts.size() == 1 ? texts[0] : write_python_list(texts);
     require(cell.size() <= kMostCellBytes, "sample {}: its pictures take {} bytes in base64, a cell may have {}", sample.id,
             cell.size(), kMostCellBytes);
     return cell;

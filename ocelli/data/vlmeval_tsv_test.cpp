@@ -116,7 +116,23 @@ TEST(VlmevalTsv, WhatIsWrittenReadsBack) {
   EXPECT_EQ(*second.pictures.at(1).bytes, kOther);
   EXPECT_EQ(second.turns[0].text, "<image>\n<image>\nq2");
   EXPECT_EQ(second.question_types, std::vector<std::string>{"t2"});
+
+  const auto lists = write_vlmeval_tsv(test::into(folder / "lists.tsv"));
   sample.independent = false;
+  sample.turns = {{Turn::Role::kUser, "<image>\n<image>\nWhat is written?"}, {Turn::Role::kAssistant, "['x', 'y']"}};
+  sample.references.clear();
+  lists->write(sample);
+  EXPECT_EQ(lists->lost().count("answer"), 0U);
+  sample.references = {{"b", "b", "['x', 'y']"}};
+  lists->write(sample);
+  lists->finish();
+  EXPECT_EQ(lists->lost().at("answer"), 1);
+  EXPECT_EQ(open_vlmeval_tsv(test::from(folder / "lists.tsv"))->get(0).turns[1].text, "['x', 'y']");
+
+  sample.pictures.clear();
+  EXPECT_THAT(error_of([&] { write_vlmeval_tsv(test::into(folder / "x.tsv"))->write(sample); }), HasSubstr("no picture"));
+  sample.pictures = {Picture(kBytes, "a.png", "a")};
+  sample.turns.insert(sample.turns.end(), {{Turn::Role::kUser, "q2"}, {Turn::Role::kAssistant, "a2"}});
   EXPECT_THAT(error_of([&] { write_vlmeval_tsv(test::into(folder / "x.tsv"))->write(sample); }),
               HasSubstr("build on each other"));
 }

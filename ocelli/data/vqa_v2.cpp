@@ -10,6 +10,7 @@
 #include "ocelli/data/coco_name.h"
 #include "ocelli/data/file_text.h"
 #include "ocelli/data/json_scan.h"
+#include "ocelli/data/picture_root.h"
 #include "ocelli/data/prompt_forms.h"
 #include "ocelli/data/question_pairs.h"
 
@@ -23,7 +24,7 @@ constexpr const char* kWrittenSplit = "data";
 fs::path annotations_of(const DatasetOptions& options) {
   if (!options.annotations.empty()) return options.annotations;
   const fs::path beside = vqa_annotations_beside(options.path);
-  require(fs::exists(beside),
+  require(is_there(beside),
           "data {}: {} holds questions alone; give the file with their answers as `annotations` (looked for {})", options.name,
           options.path.string(), beside.string());
   return beside;
@@ -38,7 +39,7 @@ class VqaDataset final : public Dataset {
         answer_file_(annotations_of(options)),
         questions_(find_records(question_file_.text(), "questions", question_file_.name())),
         answers_(find_records(answer_file_.text(), "annotations", answer_file_.name())) {
-    if (options_.images.empty()) options_.images = options_.path.parent_path();
+    options_.images = bare_picture_root(options.images, options.path);
     if (options_.split.empty()) {
       const auto split = find_value(question_file_.text(), "data_subtype");
       require(split && split->size() > 2 && split->starts_with("\""),
@@ -63,6 +64,8 @@ class VqaDataset final : public Dataset {
     sample.independent = true;
     sample.pictures.emplace_back(coco_picture(options_.images, options_.split, picture.image_id));
     for (const uint32_t number : picture.questions) add_question(number, sample);
+    const auto unsaid = [](const std::string& type) { return type.empty(); };
+    if (std::all_of(sample.question_types.begin(), sample.question_types.end(), unsaid)) sample.question_types.clear();
     finish_sample(sample, fmt::format("{}, image_id {}", question_file_.name(), picture.image_id));
     return sample;
   }

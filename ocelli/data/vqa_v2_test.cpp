@@ -82,9 +82,7 @@ TEST(VqaV2, WhatIsWrittenReadsBack) {
   writer->write(sample);
   writer->finish();
   EXPECT_EQ(writer->lost(), (std::map<std::string, int64_t>{{"id", 1}}));
-  DatasetOptions options = test::from(folder / "w.json");
-  options.images = folder / "images";
-  const auto data = open_vqa_v2(options);
+  const auto data = open_vqa_v2(test::from(folder / "w.json"));
   ASSERT_EQ(data->size(), 2);
   const Sample back = data->get(0);
   EXPECT_EQ(back.id, "9");

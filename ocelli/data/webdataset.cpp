@@ -13,6 +13,7 @@
 #include "ocelli/base/error.h"
 #include "ocelli/base/json.h"
 #include "ocelli/base/thread_pool.h"
+#include "ocelli/data/compress.h"
 #include "ocelli/data/conversation_record.h"
 #include "ocelli/data/decompress.h"
 #include "ocelli/data/picture_files.h"
@@ -25,8 +26,6 @@ namespace ocelli::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::array<std::string_view, 5> kSuffixes = {".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst"};
 
 /// "a/b.c/x.seg.png" is field "seg.png" of the sample "a/b.c/x".
 struct MemberName {
@@ -158,7 +157,7 @@ Shard open_shard(const fs::path& path) {
 class Webdataset final : public Dataset {
  public:
   explicit Webdataset(const DatasetOptions& options) : name_(options.name), prompts_(PromptForms::read(options.prompts)) {
-    const std::vector<fs::path> paths = shards_of(options.path, kSuffixes);
+    const std::vector<fs::path> paths = shards_of(options.path, kWebdatasetSuffixes);
     // Headers wait for the disk more than for the processor, so there are more threads than cores.
     ThreadPool pool(
         static_cast<int>(std::clamp<size_t>(2 * std::thread::hardware_concurrency(), 1, std::min<size_t>(paths.size(), 32))));
@@ -227,9 +226,7 @@ class Webdataset final : public Dataset {
   }
 
   static void read_record(Json record, const std::string& where, PictureFields& pictures, const Fields& fields, Sample& sample) {
-    if (record.contains("id") && !record["id"].is_null()) {
-      sample.id = record["id"].is_string() ? record["id"].get<std::string>() : record["id"].dump();
-    }
+    sample.id = id_of(record, sample.id);
     if (!record.contains("image") && !record.contains("images") && !fields.pictures.empty() && !has_inline_pictures(record)) {
       record["images"] = fields.pictures;
     }
@@ -249,7 +246,9 @@ class Webdataset final : public Dataset {
       require(text::is_valid_utf8(caption), "{}: {} is not UTF-8", where, member->second.name);
       found = true;
     }
+    sample.id = id_of(record, sample.id);
     for (const auto& [key, value] : record.items()) {
+      if (key == "id") continue;
       if (key == "caption") {
         if (found || value.is_null()) continue;
         require(value.is_string(), "{}: json.caption is {}, expected a text", where, value.dump().substr(0, 80));
@@ -278,7 +277,9 @@ class Webdataset final : public Dataset {
 class WebdatasetWriter final : public SampleWriter {
  public:
   explicit WebdatasetWriter(const WriterOptions& options)
-      : files_(options.path, ".tar", options.shard_samples > 0), shard_samples_(options.shard_samples) {}
+      : suffix_(suffix_of(options.path)),
+        files_(options.path, suffix_, options.shard_samples > 0),
+        shard_samples_(options.shard_samples) {}
 
   void write(const Sample& sample) override {
     // All is made before anything is written: a sample that can't be written leaves no half of it.
@@ -306,9 +307,18 @@ class WebdatasetWriter final : public SampleWriter {
   }
 
  private:
+  /// What the target's name ends in; a folder gets plain shards.
+  static std::string suffix_of(const fs::path& path) {
+    const std::string name = path.filename().string();
+    for (const std::string_view suffix : kWebdatasetSuffixes) {
+      if (name.ends_with(suffix)) return std::string(suffix);
+    }
+    return ".tar";
+  }
   void start_shard() {
     end_shard();
-    file_ = std::make_unique<AtomicFile>(files_.next());
+    shard_ = files_.next();
+    file_ = std::make_unique<AtomicFile>(shard_);
     tar_ = std::make_unique<TarWriter>(*file_);
     in_shard_ = 0;
   }
@@ -318,10 +328,14 @@ class WebdatasetWriter final : public SampleWriter {
     file_->commit();
     tar_.reset();
     file_.reset();
+    if (is_gzip_name("shard" + suffix_)) compress_file(shard_, Compression::kGzip);
+    if (is_zstd_name("shard" + suffix_)) compress_file(shard_, Compression::kZstd);
   }
 
+  std::string suffix_;
   ShardFiles files_;
   int64_t shard_samples_;
+  fs::path shard_;  ///< the one being written, under its passing name
   std::unique_ptr<AtomicFile> file_;
   std::unique_ptr<TarWriter> tar_;
   int64_t count_ = 0;

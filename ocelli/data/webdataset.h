@@ -1,10 +1,15 @@
 #pragma once
 
+#include <array>
 #include <memory>
+#include <string_view>
 
 #include "ocelli/data/dataset.h"
 
 namespace ocelli::data {
+
+/// What names of shards end in.
+inline constexpr std::array<std::string_view, 5> kWebdatasetSuffixes = {".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst"};
 
 /// Tar shards in WebDataset's form: neighbouring members that share their name up to the first dot of the file name (folders
 /// kept) are a sample, what follows the dot is the field. `path`: a tar, a pattern `name-{000000..000099}.tar`, or a folder of
@@ -24,7 +29,7 @@ std::shared_ptr<const Dataset> open_webdataset(const DatasetOptions& options);
 
 /// Writes samples as `000000012.jpg` (or `000000012.0.jpg`, `.1.png`, … of several) and `000000012.json`, a record in LLaVA's
 /// form that names them. Pictures keep their bytes; one that is neither JPEG, PNG nor WebP is an Error. Shards of `shard_samples`
-/// are called `name-000000.tar`, see ShardFiles.
+/// are called `name-000000.tar`, see ShardFiles. A target called .tar.gz or .tar.zst is compressed.
 std::unique_ptr<SampleWriter> write_webdataset(const WriterOptions& options);
 
 }  // namespace ocelli::data

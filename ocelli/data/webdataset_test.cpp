@@ -202,6 +202,28 @@ TEST(Webdataset, WritesShardsItReads) {
   EXPECT_THAT(error_of([&] { create(folder / "out.tar", 2); }), HasSubstr("there already"));
 }
 
+TEST(Webdataset, TakesTheIdOfACaptionsRecord) {
+  const TemporaryFolder folder;
+  write_tar(folder / "a.tar", {{"000.jpg", kJpeg}, {"000.json", R"({"id": 12, "caption": "A fox.", "url": "u"})"}});
+  const Sample sample = open(folder / "a.tar")->get(0);
+  EXPECT_EQ(sample.id, "12");
+  EXPECT_FALSE(sample.extra.contains("id"));
+  EXPECT_EQ(sample.extra["url"], "u");
+}
+
+TEST(Webdataset, CompressesShardsOfThatName) {
+  const TemporaryFolder folder;
+  Sample sample;
+  sample.turns = {{Turn::Role::kUser, "q"}, {Turn::Role::kAssistant, "a"}};
+  const auto writer = create(folder / "out.tar.gz", 1);
+  writer->write(sample);
+  writer->write(sample);
+  writer->finish();
+  EXPECT_EQ(folder.size(), 2U);
+  EXPECT_TRUE(read_file(folder / "out-000001.tar.gz").starts_with("\x1f\x8b"));
+  EXPECT_EQ(open(folder / "out-{000000..000001}.tar.gz")->size(), 2);
+}
+
 TEST(Webdataset, LeavesNothingOfAWriteNotFinished) {
   const TemporaryFolder folder;
   {

@@ -10,6 +10,17 @@ namespace ocelli::image {
 
 Image crop(const Image& source, int64_t left, int64_t top, int64_t width, int64_t height) {
   require(width >= 0 && height >= 0, "crop: {} x {} pixels; sides must not be negative", width, height);
+  if (left >= 0 && top >= 0 && left <= source.width - width && top <= source.height - height) {
+    Image inside;  // rows are put behind each other: no black is written first
+    inside.width = width;
+    inside.height = height;
+    inside.pixels.reserve(static_cast<size_t>(width) * static_cast<size_t>(height) * 3);
+    for (int64_t y = top; y < top + height; ++y) {
+      const uint8_t* row = source.row(y) + left * 3;
+      inside.pixels.insert(inside.pixels.end(), row, row + width * 3);
+    }
+    return inside;
+  }
   Image out(width, height);
   // What lies in both, in the source's coordinates.
   const int64_t first_x = std::clamp<int64_t>(left, 0, source.width), last_x = std::clamp<int64_t>(left + width, 0, source.width);

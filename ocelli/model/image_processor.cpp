@@ -294,11 +294,12 @@ PixelTiles ImageProcessor::process(const image::Image& picture) const {
   const std::span<const image::Image> all = as_it_is ? std::span(&picture, 1) : std::span<const image::Image>(views);
   size_t numbers = 0;
   for (const image::Image& view : all) numbers += view.pixels.size();
-  out.pixels.resize(numbers);
-  size_t done = 0;
+  out.pixels.reserve(numbers);
   for (const image::Image& view : all) {
-    image::normalize(view, mean, std, rescale_factor, std::span(out.pixels).subspan(done, view.pixels.size()));
-    done += view.pixels.size();
+    // Room is made view by view: zeros that the vector writes are still in the cache when the numbers replace them.
+    const size_t done = out.pixels.size();
+    out.pixels.resize(done + view.pixels.size());
+    image::normalize(view, mean, std, rescale_factor, std::span(out.pixels).subspan(done));
   }
   if (aux) {
     PixelTiles second = aux->process(picture);

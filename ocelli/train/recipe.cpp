@@ -37,15 +37,18 @@ toml::table* named(toml::array& array, std::string_view name) {
 }
 
 /// Relative paths are meant from the folder of the file that names them, and of overrides from the working folder.
+void make_absolute(toml::node& node, const fs::path& folder) {
+  toml::value<std::string>* value = node.as_string();
+  if (value == nullptr || value->get().empty() || fs::path(value->get()).is_absolute()) return;
+  *value = (folder / value->get()).lexically_normal().string();  // in place: the node keeps where it was written
+}
+
 void make_absolute(toml::table& table, std::string_view key, const fs::path& folder) {
-  toml::value<std::string>* value = table[key].as_string();
-  if (value == nullptr || value->get().empty()) return;
-  const fs::path path(value->get());
-  if (path.is_absolute()) return;
-  const fs::path full = (folder / path).lexically_normal();
+  toml::node* node = table.get(key);
+  if (node == nullptr) return;
   // `org/name` that is no folder here stays: it may stand in the Hugging Face cache.
-  if (key == "base" && !fs::exists(full)) return;
-  *value = full.string();  // in place: the node keeps where it was written
+  if (key == "base" && node->is_string() && !fs::exists(folder / node->as_string()->get())) return;
+  make_absolute(*node, folder);
 }
 
 void resolve_paths(toml::table& root, const fs::path& folder) {
@@ -60,6 +63,9 @@ void resolve_paths(toml::table& root, const fs::path& folder) {
     for (toml::node& source : *sources) {
       if (auto* table = source.as_table()) {
         make_absolute(*table, "path", folder);
+        if (auto* paths = (*table)["path"].as_array()) {
+          for (toml::node& path : *paths) make_absolute(path, folder);
+        }
         for (const char* key : {"images", "annotations", "prompts"}) make_absolute(*table, key, folder);
       }
     }
@@ -225,6 +231,13 @@ std::map<std::string, data::Portion> read_stage_data(TableReader& table, const s
   return out;
 }
 
+Json path_json(const DataRecipe& source) {
+  if (source.further.empty()) return source.options.path.string();
+  Json paths = {source.options.path.string()};
+  for (const fs::path& path : source.further) paths.push_back(path.string());
+  return paths;
+}
+
 /// What [train] gives as defaults and each [[stage]] may set.
 void read_stage_keys(TableReader& table, StageRecipe& stage) {
   stage.learning_rate = read_rates(table, stage.learning_rate);
@@ -323,8 +336,14 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
     for (const toml::node& node : *array) {
       TableReader table(*node.as_table(), "data", file.string());
       DataRecipe source;
-      source.options.path = table.string("path", "");
-      if (source.options.path.empty()) table.wrong("path", "is missing: the file of records");
+      const toml::node* path = table.node("path");
+      const std::vector<std::string> paths =
+          path != nullptr && path->is_array() ? table.strings("path", {}) : std::vector{table.string("path", "")};
+      if (paths.empty() || std::count(paths.begin(), paths.end(), "") > 0) {
+        table.wrong("path", "is missing: the file of records, or a list of files");
+      }
+      source.options.path = paths[0];
+      source.further.assign(paths.begin() + 1, paths.end());
       source.options.name = table.string("name", source.options.path.stem().string());
       source.options.format = table.choice("format", format_by_path(source.options.path), format_names());
       source.options.images = table.string("images", "");
@@ -422,7 +441,7 @@ std::string Recipe::to_toml() const {
   for (const DataRecipe& source : data) {
     root["data"].push_back({{"name", source.options.name},
                             {"format", source.options.format},
-                            {"path", source.options.path.string()},
+                            {"path", path_json(source)},
                             {"images", source.options.images.string()},
                             {"annotations", source.options.annotations.string()},
                             {"split", source.options.split},

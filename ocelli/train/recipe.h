@@ -34,9 +34,10 @@ struct TokenizerRecipe {
 };
 
 struct DataRecipe {
-  data::DatasetOptions options;
-  std::vector<std::string> question_types;  ///< only independent questions of these types; empty: everything
-  data::Portion portion;                    ///< what one epoch holds of it
+  data::DatasetOptions options;                ///< of the first file
+  std::vector<std::filesystem::path> further;  ///< files of the same format read behind it as one source
+  std::vector<std::string> question_types;     ///< only independent questions of these types; empty: everything
+  data::Portion portion;                       ///< what one epoch holds of it
 };
 
 struct StageRecipe {

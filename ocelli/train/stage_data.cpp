@@ -1,6 +1,7 @@
 #include "ocelli/train/stage_data.h"
 
 #include "ocelli/base/error.h"
+#include "ocelli/data/concat_dataset.h"
 #include "ocelli/data/question_filter.h"
 
 namespace ocelli::train {
@@ -9,6 +10,15 @@ Sources open_sources(const Recipe& recipe) {
   Sources out;
   for (const DataRecipe& source : recipe.data) {
     std::shared_ptr<const data::Dataset> dataset = data::open_dataset(source.options);
+    if (!source.further.empty()) {
+      std::vector<std::shared_ptr<const data::Dataset>> parts = {std::move(dataset)};
+      for (const std::filesystem::path& path : source.further) {
+        data::DatasetOptions options = source.options;
+        options.path = path;
+        parts.push_back(data::open_dataset(options));
+      }
+      dataset = std::make_shared<data::ConcatDataset>(source.options.name, std::move(parts));
+    }
     if (!source.question_types.empty())
       dataset = std::make_shared<data::QuestionFilter>(std::move(dataset), source.question_types);
     out[source.options.name] = std::move(dataset);
