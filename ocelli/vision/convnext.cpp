@@ -2,24 +2,19 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
 #include <numeric>
 
 #include "ocelli/base/error.h"
 #include "ocelli/nn/mlp.h"
 
 namespace ocelli::vision {
-namespace {}  // namespace
-
 ConvNextConfig ConvNextConfig::from_json(const JsonView& config) {
   ConvNextConfig out;
   const auto list = [&](std::string_view key, std::vector<int64_t>& target, int64_t high) {
     if (!config.has(key)) return;
-    target.clear();
-    for (const double value : config.numbers(key)) {
-      require(value == std::floor(value) && value >= 1 && value <= static_cast<double>(high),
-              "{}: {} holds {}, expected integers from 1 to {}", config.path(), key, value, high);
-      target.push_back(static_cast<int64_t>(value));
+    target = config.integers(key);
+    for (const int64_t value : target) {
+      require(value >= 1 && value <= high, "{}: {} holds {}, expected integers from 1 to {}", config.path(), key, value, high);
     }
   };
   list("hidden_sizes", out.hidden_sizes, 1 << 14);

@@ -1,7 +1,6 @@
 #include "ocelli/vision/sam_config.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace ocelli::vision {
 namespace {
@@ -10,11 +9,10 @@ constexpr int64_t kWidest = 1 << 14;
 
 /// The integers of a list, each within [low, high].
 std::vector<int64_t> integers(const JsonView& config, std::string_view key, int64_t low, int64_t high) {
-  std::vector<int64_t> out;
-  for (const double value : config.numbers(key)) {
-    require(value == std::floor(value) && value >= static_cast<double>(low) && value <= static_cast<double>(high),
-            "{}: {} holds {}, expected integers from {} to {}", config.path(), key, value, low, high);
-    out.push_back(static_cast<int64_t>(value));
+  std::vector<int64_t> out = config.integers(key);
+  for (const int64_t value : out) {
+    require(value >= low && value <= high, "{}: {} holds {}, expected integers from {} to {}", config.path(), key, value, low,
+            high);
   }
   return out;
 }

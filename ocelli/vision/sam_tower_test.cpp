@@ -264,7 +264,7 @@ TEST(SamConfig, NamesImpossibleValues) {
     return error_of([&] { SamConfig::from_json(JsonView(json, "c.json")); });
   };
   EXPECT_EQ(fault({{"num_attention_heads", 5}}), "c.json: hidden_size 12 is no multiple of num_attention_heads 5");
-  EXPECT_EQ(fault({{"global_attn_indexes", {0.5}}}), "c.json: global_attn_indexes holds 0.5, expected integers from 0 to 511");
+  EXPECT_EQ(fault({{"global_attn_indexes", {0.5}}}), "c.json: global_attn_indexes[0] is 0.5, expected an integer");
   EXPECT_EQ(fault({{"image_size", 2048}}), "c.json: image_size 2048 is more than 256 patches of 4");
   EXPECT_EQ(fault({{"global_neck", true}, {"global_attn_indexes", {9}}}),
             "c.json: global_neck without a block of global_attn_indexes below 4");

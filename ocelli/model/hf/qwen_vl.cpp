@@ -31,10 +31,10 @@ image::Size picture_size(const JsonView& visual) {
     const int64_t side = visual.integer_in("image_size", 1, 1 << 14);
     return {side, side};
   }
-  const std::vector<double> sides = visual.numbers("image_size");
+  const std::vector<int64_t> sides = visual.integers("image_size");
   require(sides.size() == 2 && sides[0] >= 1 && sides[1] >= 1 && sides[0] <= (1 << 14) && sides[1] <= (1 << 14),
           "{}.image_size has {} numbers, expected a height and a width of 1 to 16384", visual.path(), sides.size());
-  return {static_cast<int64_t>(sides[0]), static_cast<int64_t>(sides[1])};
+  return {sides[0], sides[1]};
 }
 
 /// Everything but what stands between tower and decoder.
