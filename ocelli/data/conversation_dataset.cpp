@@ -19,7 +19,7 @@ class ConversationDataset final : public Dataset {
   const std::string& name() const override { return options_.name; }
 
   Sample get(int64_t index) const override {
-    const Json record = parse_json(file_.text(index), options_.path.string() + ", record " + std::to_string(index));
+    const Json record = file_.object(index);
     Sample sample;
     sample.id = id_of(record, std::to_string(index));
     const std::string where = options_.path.string() + ", record " + sample.id;

@@ -38,14 +38,13 @@ class Captions {
 
 class RecordCaptions final : public Captions {
  public:
-  RecordCaptions(const fs::path& path, const std::string& name) : path_(path), file_(path, name) {}
+  RecordCaptions(const fs::path& path, const std::string& name) : file_(path, name) {}
   int64_t size() const override { return file_.size(); }
 
   Caption get(int64_t index) const override {
     Caption out;
-    out.where = fmt::format("{}, record {}", path_.string(), index);
-    const Json record = parse_json(file_.text(index), out.where);
-    require(record.is_object(), "{}: expected an object of \"file_name\" and \"text\"", out.where);
+    out.where = file_.where(index);
+    const Json record = file_.object(index);
     const JsonView view(record, out.where);
     out.file = view.string("file_name");
     out.text = view.string("text");
@@ -56,7 +55,6 @@ class RecordCaptions final : public Captions {
   }
 
  private:
-  fs::path path_;
   RecordFile file_;
 };
 
@@ -161,9 +159,9 @@ class PictureFolderWriter final : public SampleWriter {
   }
 
   void write(const Sample& sample) override {
-    require(sample.pictures.size() == 1, "sample {}: {} pictures; picture_folder holds captions of one", sample.id,
+    require(sample.pictures.size() == 1, "sample {}: {} pictures; folder holds captions of one", sample.id,
             sample.pictures.size());
-    const std::vector<QuestionPair> pairs = question_pairs(sample, "picture_folder");
+    const std::vector<QuestionPair> pairs = question_pairs(sample, "folder");
     const std::string name = prefix_ + pictures_.put(sample.pictures[0], sample.id);
     lose("question");
     for (const QuestionPair& pair : pairs) {

@@ -67,4 +67,10 @@ RecordFile::RecordFile(const std::filesystem::path& path, const std::string& nam
   require(!records_.empty(), "data {}: {} holds no record", name, path.string());
 }
 
+Json RecordFile::object(int64_t index) const {
+  Json record = parse_json(text(index), where(index));
+  require(record.is_object(), "{}: expected an object", where(index));
+  return record;
+}
+
 }  // namespace ocelli::data

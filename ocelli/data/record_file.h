@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ocelli/base/json.h"
 #include "ocelli/data/file_text.h"
 
 namespace ocelli::data {
@@ -20,6 +21,10 @@ class RecordFile {
   RecordFile(const std::filesystem::path& path, const std::string& name);
   int64_t size() const { return static_cast<int64_t>(records_.size()); }
   std::string_view text(int64_t index) const { return records_[static_cast<size_t>(index)]; }
+  /// "a.jsonl, record 3".
+  std::string where(int64_t index) const { return fmt::format("{}, record {}", text_.name(), index); }
+  /// The record, parsed. Throws Error starting with where() when it is no object.
+  Json object(int64_t index) const;
 
  private:
   FileText text_;

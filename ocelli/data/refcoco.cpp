@@ -146,9 +146,8 @@ class ReferLines final : public Dataset {
   const std::string& name() const override { return options_.name; }
 
   Sample get(int64_t index) const override {
-    const std::string where = fmt::format("{}, record {}", options_.path.string(), index);
-    const Json record = parse_json(file_.text(index), where);
-    require(record.is_object(), "{}: expected an object", where);
+    const std::string where = file_.where(index);
+    const Json record = file_.object(index);
     const JsonView view(record, where);
     constexpr int64_t kMostSide = 1 << 24;
     const int64_t width = view.integer_in("width", 1, kMostSide), height = view.integer_in("height", 1, kMostSide);

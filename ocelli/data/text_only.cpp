@@ -49,9 +49,8 @@ class TextDataset final : public Dataset {
   const std::string& name() const override { return options_.name; }
 
   Sample get(int64_t index) const override {
-    const std::string where = fmt::format("{}, record {}", options_.path.string(), index);
-    const Json record = parse_json(file_.text(index), where);
-    require(record.is_object(), "{}: expected an object", where);
+    const std::string where = file_.where(index);
+    const Json record = file_.object(index);
     const JsonView view(record, where);
     Sample sample;
     sample.id = id_of(record, std::to_string(index));
@@ -103,7 +102,7 @@ class TextWriter final : public SampleWriter {
   explicit TextWriter(const WriterOptions& options) : file_(options.path) {}
 
   void write(const Sample& sample) override {
-    require(sample.pictures.empty(), "sample {}: {} pictures; text_only holds none", sample.id, sample.pictures.size());
+    require(sample.pictures.empty(), "sample {}: {} pictures; text holds none", sample.id, sample.pictures.size());
     file_.write(
         conversation_record(sample, {}, RecordForm::kMessages).dump(-1, ' ', false, OrderedJson::error_handler_t::strict) + "\n");
   }
