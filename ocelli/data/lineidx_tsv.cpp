@@ -140,8 +140,7 @@ class LineidxWriter final : public SampleWriter {
       : rows_(options.path), index_(fs::path(options.path).replace_extension(".lineidx")) {}
 
   void write(const Sample& sample) override {
-    require(sample.pictures.size() <= 1, "sample {}: {} pictures; lineidx_tsv holds one a row", sample.id,
-            sample.pictures.size());
+    require(sample.pictures.size() <= 1, "sample {}: {} pictures; lineidx holds one a row", sample.id, sample.pictures.size());
     OrderedJson record = conversation_record(sample, {});
     record.erase("id");
     std::array<std::string, kColumns> cells;

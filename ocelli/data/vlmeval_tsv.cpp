@@ -173,8 +173,8 @@ class VlmevalWriter final : public SampleWriter {
   }
 
   void write(const Sample& sample) override {
-    require(!sample.pictures.empty(), "sample {}: no picture; vlmeval_tsv asks about one or more", sample.id);
-    const std::vector<QuestionPair> pairs = question_pairs(sample, "vlmeval_tsv");
+    require(!sample.pictures.empty(), "sample {}: no picture; vlmeval asks about one or more", sample.id);
+    const std::vector<QuestionPair> pairs = question_pairs(sample, "vlmeval");
     const std::string pictures = cell_of(sample);
     const int64_t first = rows_;
     if (sample.id != std::to_string(first)) lose("id");

@@ -138,8 +138,8 @@ class VqaWriter final : public SampleWriter {
   }
 
   void write(const Sample& sample) override {
-    require(sample.pictures.size() == 1, "sample {}: {} pictures; vqa_v2 asks about one", sample.id, sample.pictures.size());
-    const std::vector<QuestionPair> pairs = question_pairs(sample, "vqa_v2");
+    require(sample.pictures.size() == 1, "sample {}: {} pictures; vqa asks about one", sample.id, sample.pictures.size());
+    const std::vector<QuestionPair> pairs = question_pairs(sample, "vqa");
     const int64_t image_id = id_of(sample);
     make_directories(images_);
     write_file_atomic(images_ / fmt::format("COCO_{}_{:012}.jpg", kWrittenSplit, image_id), *sample.pictures[0].encoded());
