@@ -42,12 +42,14 @@ int convert(ConvertOptions options) {
       ++written;
     } catch (const Error& error) {
       ++faults;
-      last_fault = error.what();
-      fault_lines += Json{{"index", i}, {"fault", last_fault}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+      last_fault = fmt::format("sample {}: {}", i, error.what());
+      fault_lines += Json{{"index", i}, {"fault", error.what()}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
     }
     progress.update(i + 1);
   }
   const std::filesystem::path listed = faults_path(target);
+  std::error_code ignored;
+  std::filesystem::remove(listed, ignored);  // the list of an earlier conversion is no longer true
   if (faults > 0) write_file_atomic(listed, fault_lines);
   progress.finish();
   require(

@@ -49,16 +49,6 @@ def records(folder, count=7):
 
 
 @pytest.fixture
-def convert(run_ocelli):
-    def run(source, target, source_format, target_format, *more, code=0):
-        return run_ocelli(
-            ["data", "convert", source, target, "--from", source_format, "--to", target_format, *more], code=code
-        )
-
-    return run
-
-
-@pytest.fixture
 def llava(tmp_path):
     out, pictures = records(tmp_path / "llava")
     return tmp_path / "llava" / "data.json", out, pictures, ["--images", tmp_path / "llava" / "images"]

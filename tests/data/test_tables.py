@@ -21,16 +21,6 @@ def picture_bytes(number, size=(40, 30)):
     return out.getvalue()
 
 
-@pytest.fixture
-def convert(run_ocelli):
-    def run(source, target, source_format, target_format, *more, code=0):
-        return run_ocelli(
-            ["data", "convert", source, target, "--from", source_format, "--to", target_format, *more], code=code
-        )
-
-    return run
-
-
 def records_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
