@@ -54,6 +54,9 @@ max_steps = 15
 [[stage]]
 name = "all"
 max_steps = 30
+data = ["captions#40"]
+max_tokens_per_step = 96
+max_pictures_per_pass = 2
 """
 STEPS = 45
 
