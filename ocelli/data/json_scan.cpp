@@ -8,12 +8,8 @@
 namespace ocelli::data {
 namespace {
 
-bool is_space(char c) {
-  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
 void skip_spaces(std::string_view text, size_t& at) {
-  while (at < text.size() && is_space(text[at])) ++at;
+  while (at < text.size() && is_json_space(text[at])) ++at;
 }
 
 /// Moves behind the string that starts at `at`; to the text's end when it isn't closed.
@@ -65,7 +61,7 @@ std::optional<std::string_view> find_value(std::string_view object, std::string_
     skip_value(object, at);
     if (found) {
       size_t end = at;
-      while (end > begin && is_space(object[end - 1])) --end;
+      while (end > begin && is_json_space(object[end - 1])) --end;
       return object.substr(begin, end - begin);
     }
     if (at >= object.size() || object[at] != ',') return std::nullopt;

@@ -2,7 +2,11 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
+#include <array>
+
 #include "ocelli/base/file.h"
+#include "ocelli/data/picture_facts.h"
 #include "ocelli/data/picture_root.h"
 
 namespace ocelli::data {
@@ -10,10 +14,15 @@ namespace ocelli::data {
 namespace fs = std::filesystem;
 
 std::string picture_suffix(std::string_view bytes) {
-  if (bytes.starts_with("\xFF\xD8\xFF")) return ".jpg";
-  if (bytes.starts_with("\x89PNG\r\n")) return ".png";
-  if (bytes.size() > 12 && bytes.starts_with("RIFF") && bytes.substr(8, 4) == "WEBP") return ".webp";
-  return "";
+  const std::string_view kind = picture_kind(bytes);
+  return kind == "JPEG" ? ".jpg" : kind == "PNG" ? ".png" : kind == "WebP" ? ".webp" : "";
+}
+
+bool is_picture_suffix(std::string_view suffix) {
+  constexpr std::array<std::string_view, 4> kSuffixes = {"jpg", "jpeg", "png", "webp"};
+  std::string small(suffix);
+  for (char& c : small) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return std::find(kSuffixes.begin(), kSuffixes.end(), small) != kSuffixes.end();
 }
 
 std::string PictureFiles::put(const Picture& picture, const std::string& name) {

@@ -28,4 +28,7 @@ class PictureFiles {
 /// ".jpg", ".png" or ".webp" by the first bytes; "" for others.
 std::string picture_suffix(std::string_view bytes);
 
+/// Whether names of pictures that are read end so, in any case: "jpg", "jpeg", "png", "webp", without the dot.
+bool is_picture_suffix(std::string_view suffix);
+
 }  // namespace ocelli::data

@@ -1,10 +1,10 @@
 #include "ocelli/data/picture_walk.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 
 #include "ocelli/base/error.h"
+#include "ocelli/data/picture_files.h"
 #include "ocelli/data/picture_root.h"
 
 namespace ocelli::data {
@@ -15,10 +15,8 @@ namespace fs = std::filesystem;
 constexpr int kMostLevels = 64;
 
 bool is_picture(const fs::path& path) {
-  constexpr std::array<std::string_view, 4> kSuffixes = {".jpg", ".jpeg", ".png", ".webp"};
-  std::string suffix = path.extension().string();
-  for (char& c : suffix) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return std::find(kSuffixes.begin(), kSuffixes.end(), suffix) != kSuffixes.end();
+  const std::string suffix = path.extension().string();
+  return !suffix.empty() && is_picture_suffix(std::string_view(suffix).substr(1));
 }
 
 fs::path resolved(const fs::path& path) {

@@ -3,25 +3,17 @@
 #include "ocelli/base/error.h"
 
 namespace ocelli::data {
-namespace {
-
-bool is_space(char c) {
-  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
-}  // namespace
-
 std::vector<std::string_view> split_records(std::string_view text, const std::string& origin) {
   std::vector<std::string_view> records;
   size_t at = 0;
-  while (at < text.size() && is_space(text[at])) ++at;
+  while (at < text.size() && is_json_space(text[at])) ++at;
   if (at == text.size()) fail("{}: the file is empty", origin);
   if (text[at] != '[') {
     while (at < text.size()) {
       size_t end = text.find('\n', at);
       if (end == std::string_view::npos) end = text.size();
       size_t first = at;
-      while (first < end && is_space(text[first])) ++first;
+      while (first < end && is_json_space(text[first])) ++first;
       if (first < end) records.push_back(text.substr(first, end - first));
       at = end + 1;
     }
@@ -52,11 +44,11 @@ std::vector<std::string_view> split_records(std::string_view text, const std::st
       --depth;
       if (depth == 1) records.push_back(text.substr(begin, at + 1 - begin));
       if (depth == 0) closed = true;
-    } else if (depth == 1 && c != ',' && !is_space(c)) {
+    } else if (depth == 1 && c != ',' && !is_json_space(c)) {
       fail("{}: byte {}: a record must be an object", origin, at);
     }
   }
-  while (closed && at < text.size() && is_space(text[at])) ++at;
+  while (closed && at < text.size() && is_json_space(text[at])) ++at;
   require(!closed || at == text.size(), "{}: byte {}: the JSON array is closed, but something follows", origin, at);
   require(closed, "{}: the JSON array is not closed; the file is truncated", origin);
   return records;

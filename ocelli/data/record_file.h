@@ -10,6 +10,11 @@
 
 namespace ocelli::data {
 
+/// Whether JSON takes it for space between values.
+constexpr bool is_json_space(char c) {
+  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
 /// The texts of the top-level values of a JSON array, or of the non-empty lines. Throws Error naming `origin` when the text is
 /// neither.
 std::vector<std::string_view> split_records(std::string_view text, const std::string& origin);

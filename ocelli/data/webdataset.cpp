@@ -50,8 +50,7 @@ std::string lower(std::string_view text) {
 
 bool is_picture(std::string_view field) {
   const size_t dot = field.rfind('.');
-  const std::string_view suffix = dot == std::string_view::npos ? field : field.substr(dot + 1);
-  return suffix == "jpg" || suffix == "jpeg" || suffix == "png" || suffix == "webp";
+  return is_picture_suffix(dot == std::string_view::npos ? field : field.substr(dot + 1));
 }
 
 /// Orders names with runs of digits counted as numbers.
