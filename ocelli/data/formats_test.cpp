@@ -158,6 +158,10 @@ TEST(Formats, ARecordThatIsHostileIsAnErrorOfItsOwn) {
   const auto data = open_dataset(test::from(folder / "d.jsonl"));
   const auto writer = find_format("llava").write(target);
   for (int64_t i = 0; i < 2; ++i) EXPECT_THAT(error_of([&] { writer->write(data->get(i)); }), HasSubstr("can't open"));
+  Sample of_a_folder = data->get(0);
+  of_a_folder.pictures = {Picture(folder.path() / "out")};
+  fs::create_directory(folder / "out");
+  EXPECT_THAT(error_of([&] { writer->write(of_a_folder); }), HasSubstr("is a folder"));
   EXPECT_THAT(error_of([&] { data->get(2); }), HasSubstr("record 2.messages[0].content: a part of type \"image_url\" without"));
 }
 

@@ -28,7 +28,8 @@ bool is_picture_suffix(std::string_view suffix) {
 std::string PictureFiles::put(const Picture& picture, const std::string& name) {
   if (!picture.bytes) {
     const auto relative = path_below(folder_, picture.path);
-    if (relative && is_there(picture.path)) return relative->generic_string();
+    std::error_code unreachable;
+    if (relative && fs::is_regular_file(picture.path, unreachable)) return relative->generic_string();
   }
   const auto bytes = picture.encoded();
   const uint64_t hash = XXH3_64bits(bytes->data(), bytes->size());
