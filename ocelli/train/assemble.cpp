@@ -108,7 +108,7 @@ auto read_keys(const Recipe& recipe, const std::string& part, const Json& keys, 
   std::set<std::string> asked = {"architecture", "select_layer"};
   try {
     auto out = read(JsonView(config, part).noting(asked));
-    if (part != "model.vision") asked.erase("select_layer");
+    if (part != "model.vision" && part != "model.aux_vision") asked.erase("select_layer");
     if (!config.contains("model_type")) asked.erase("architecture");
     check_keys(recipe, part, keys, asked);
     return out;
@@ -128,14 +128,13 @@ Json with_model_type(const Recipe& recipe, const std::string& part, const Json& 
   return config;
 }
 
-vision::VisionConfig vision_config(const Recipe& recipe) {
-  const PartRecipe& part = recipe.model.vision;
+/// A tower as `part`, which stands at `path`, describes it.
+vision::VisionConfig vision_config(const Recipe& recipe, const PartRecipe& part, const std::string& path) {
   Json keys = part.config;
   std::vector<int64_t> layers;
   if (keys.contains("select_layer")) {
     if (!keys["select_layer"].is_number_integer()) {
-      refuse(recipe, "model.vision", keys,
-             fmt::format("model.vision.select_layer is {}, expected an integer", keys["select_layer"].dump()));
+      refuse(recipe, path, keys, fmt::format("{}.select_layer is {}, expected an integer", path, keys["select_layer"].dump()));
     }
     layers = {keys["select_layer"].get<int64_t>()};
     keys.erase("select_layer");
@@ -145,8 +144,8 @@ vision::VisionConfig vision_config(const Recipe& recipe) {
   if (!part.base.empty() && keys.contains("position_resize")) {
     if (keys["position_resize"].is_string()) resize = keys["position_resize"].get<std::string>();
     if (resize != "bicubic" && resize != "bicubic_antialias") {
-      refuse(recipe, "model.vision", keys,
-             fmt::format("model.vision.position_resize is {}, expected \"bicubic\" or \"bicubic_antialias\"",
+      refuse(recipe, path, keys,
+             fmt::format("{}.position_resize is {}, expected \"bicubic\" or \"bicubic_antialias\"", path,
                          keys["position_resize"].dump()));
     }
     keys.erase("position_resize");
@@ -155,8 +154,7 @@ vision::VisionConfig vision_config(const Recipe& recipe) {
   if (!part.base.empty()) {
     if (!keys.empty()) {
       const std::string& key = keys.begin().key();
-      refuse(recipe, "model.vision", keys,
-             fmt::format("model.vision.{} is given beside base, whose own configuration holds", key));
+      refuse(recipe, path, keys, fmt::format("{}.{} is given beside base, whose own configuration holds", path, key));
     }
     const fs::path folder = model::resolve_model(part.base);
     const Json config = part_config(folder, "vision_config");
@@ -166,9 +164,8 @@ vision::VisionConfig vision_config(const Recipe& recipe) {
       out.position_resize = resize == "bicubic" ? PositionResize::kBicubic : PositionResize::kBicubicAntialias;
     }
   } else {
-    const Json config = with_model_type(recipe, "model.vision", keys, "ocelli_vision, clip_vision_model, siglip_vision_model");
-    out = read_keys(recipe, "model.vision", keys, config,
-                    [](const JsonView& view) { return vision::VisionConfig::from_json(view); });
+    const Json config = with_model_type(recipe, path, keys, "ocelli_vision, clip_vision_model, siglip_vision_model");
+    out = read_keys(recipe, path, keys, config, [](const JsonView& view) { return vision::VisionConfig::from_json(view); });
   }
   if (!layers.empty()) out.feature_layers = layers;
   return out;
@@ -204,6 +201,22 @@ model::ImageProcessor image_processor(const Recipe& recipe, const vision::Vision
   if (!config.contains("size")) config["size"] = tower.image_size;
   return read_keys(recipe, "model.image", keys, config,
                    [](const JsonView& view) { return model::ImageProcessor::from_json(view); });
+}
+
+/// What the second tower gets: its base's own table, or the first one's in its size and uncut.
+std::shared_ptr<const model::ImageProcessor> aux_processor(const Recipe& recipe, const model::ImageProcessor& first,
+                                                           const vision::VisionConfig& tower) {
+  if (!recipe.model.aux_vision.base.empty()) {
+    return std::make_shared<const model::ImageProcessor>(
+        model::Processor::load_images(model::resolve_model(recipe.model.aux_vision.base)));
+  }
+  Json config = {{"image_processor_type", "OcelliImageProcessor"}, {"size", tower.image_size}};
+  for (const char* key : {"resample", "image_mean", "image_std", "rescale_factor"}) {
+    if (recipe.model.image.contains(key)) config[key] = recipe.model.image[key];
+  }
+  model::ImageProcessor out = model::ImageProcessor::from_json(JsonView(config, "model.aux_vision"));
+  out.decode = first.decode;
+  return std::make_shared<const model::ImageProcessor>(std::move(out));
 }
 
 /// The text side of a model: what its processor is made of, without pictures.
@@ -304,16 +317,19 @@ Configured configured_parts(const Recipe& recipe, const TextParts& text) {
   if (text.parts.tokenizer != nullptr) config.bos_token_id = text.parts.tokenizer->id_of(text.parts.bos_token).value_or(-1);
   if (!recipe.model.vision.given()) return out;
   config.placeholder = text.parts.placeholder;
-  config.vision = vision_config(recipe);
+  config.vision = vision_config(recipe, recipe.model.vision, "model.vision");
+  if (recipe.model.aux_vision.given()) config.aux_vision = vision_config(recipe, recipe.model.aux_vision, "model.aux_vision");
   const PartRecipe& connector = recipe.model.connector;
   if (!connector.base.empty()) {
     refuse(recipe, "model.connector", {}, "model.connector.base: connectors are loaded with a whole model (model.base)");
   }
   const Json keys = connector.config.empty() ? Json{{"type", "mlp"}} : connector.config;
   config.connector = read_keys(recipe, "model.connector", keys, keys, [&](const JsonView& view) {
-    return connector::ConnectorConfig::from_json(view, config.vision->feature_width(), config.decoder.hidden_size);
+    return connector::ConnectorConfig::from_json(view, config.vision->feature_width(), config.decoder.hidden_size,
+                                                 config.aux_vision ? config.aux_vision->feature_width() : 0);
   });
   out.images = image_processor(recipe, *config.vision);
+  if (config.aux_vision) out.images->aux = aux_processor(recipe, *out.images, *config.aux_vision);
   const bool one_size = config.vision->position_resize == vision::PositionResize::kNone;
   if (one_size && (out.images->height != config.vision->image_size || out.images->width != config.vision->image_size)) {
     refuse(recipe, "model.image", recipe.model.image,
@@ -363,6 +379,9 @@ Assembled assemble(const Recipe& recipe, const std::vector<std::shared_ptr<const
   nn::initialize(*out.model, recipe.seed);
   if (!recipe.model.vision.base.empty()) {
     model::load_part(*out.model, "vision_tower.", model::resolve_model(recipe.model.vision.base), trainable);
+  }
+  if (!recipe.model.aux_vision.base.empty()) {
+    model::load_part(*out.model, "aux_tower.", model::resolve_model(recipe.model.aux_vision.base), trainable);
   }
   if (!recipe.model.decoder.base.empty()) {
     model::load_part(*out.model, "language_model.", model::resolve_model(recipe.model.decoder.base), trainable);

@@ -15,7 +15,7 @@ namespace ocelli::train {
 namespace {
 
 namespace fs = std::filesystem;
-const std::vector<std::string> kParts = {"vision", "connector", "decoder"};
+const std::vector<std::string> kParts = {"vision", "connector", "decoder"};  // what a stage trains
 constexpr int64_t kMany = int64_t{1} << 40;
 
 toml::table parse_file(const fs::path& file) {
@@ -54,8 +54,8 @@ void make_absolute(toml::table& table, std::string_view key, const fs::path& fol
 void resolve_paths(toml::table& root, const fs::path& folder) {
   if (auto* model = root["model"].as_table()) {
     make_absolute(*model, "base", folder);
-    for (const std::string& part : kParts) {
-      if (auto* table = (*model)[part].as_table()) make_absolute(*table, "base", folder);
+    for (auto&& [key, part] : *model) {
+      if (part.is_table()) make_absolute(*part.as_table(), "base", folder);
     }
   }
   if (auto* tokenizer = root["tokenizer"].as_table()) make_absolute(*tokenizer, "base", folder);
@@ -282,6 +282,11 @@ const toml::array* tables(TableReader& root, std::string_view key) {
   return node == nullptr ? nullptr : node->as_array();
 }
 
+std::vector<std::pair<const char*, const PartRecipe*>> named_parts(const ModelRecipe& model) {
+  return {
+      {"vision", &model.vision}, {"aux_vision", &model.aux_vision}, {"connector", &model.connector}, {"decoder", &model.decoder}};
+}
+
 Recipe read_recipe(const toml::table& root, const fs::path& file) {
   Recipe recipe;
   TableReader top(root, "", file.string());
@@ -291,6 +296,7 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
   TableReader model = top.table("model");
   recipe.model.base = model.string("base", "");
   recipe.model.vision = read_part(model.table("vision"), "model.vision", recipe.places);
+  recipe.model.aux_vision = read_part(model.table("aux_vision"), "model.aux_vision", recipe.places);
   recipe.model.connector = read_part(model.table("connector"), "model.connector", recipe.places);
   recipe.model.decoder = read_part(model.table("decoder"), "model.decoder", recipe.places);
   TableReader image = model.table("image");
@@ -298,9 +304,7 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
   model.finish();
   TableReader tokenizer = top.table("tokenizer");
   if (!recipe.model.base.empty()) {
-    for (const auto& [key, part] : {std::pair{"vision", &recipe.model.vision},
-                                    {"connector", &recipe.model.connector},
-                                    {"decoder", &recipe.model.decoder}}) {
+    for (const auto& [key, part] : named_parts(recipe.model)) {
       if (part->given()) model.wrong(key, "is given beside model.base, which is a whole model");
     }
     if (!recipe.model.image.empty()) model.wrong("image", "is given beside model.base, which prepares pictures in its own way");
@@ -314,6 +318,8 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
   recipe.tokenizer.chat_template = tokenizer.string("chat_template", "");
   tokenizer.finish();
   if (!recipe.model.vision.given()) {
+    if (recipe.model.aux_vision.given())
+      model.wrong("aux_vision", "is given without model.vision; it is the second of two towers");
     if (recipe.model.connector.given()) model.wrong("connector", "is given without model.vision, so there is nothing to connect");
     if (!recipe.model.image.empty()) model.wrong("image", "is given without model.vision, which would see the pictures");
   }
@@ -424,8 +430,7 @@ std::string Recipe::to_toml() const {
   OrderedJson root = {{"name", name}, {"seed", seed}};
   Json model_json = Json::object();
   if (!model.base.empty()) model_json["base"] = model.base;
-  for (const auto& [key, part] :
-       {std::pair{"vision", &model.vision}, {"connector", &model.connector}, {"decoder", &model.decoder}}) {
+  for (const auto& [key, part] : named_parts(model)) {
     const Json json = part_json(*part);
     if (!json.empty()) model_json[key] = json;
   }

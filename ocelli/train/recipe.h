@@ -23,6 +23,7 @@ struct PartRecipe {
 struct ModelRecipe {
   std::string base;  ///< a whole model; then the parts are empty
   PartRecipe vision, connector, decoder;
+  PartRecipe aux_vision;  ///< a second tower, for connectors that put two together (hybrid, patch_mining); trained with `vision`
   Json image = Json::object();  ///< how pictures are prepared: `size`, `shape`, `resample`, `image_mean`, `image_std`
 };
 

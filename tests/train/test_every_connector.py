@@ -81,12 +81,13 @@ CONNECTORS = {
 PAIRS = [(connector, list(TOWERS)[i % len(TOWERS)], list(DECODERS)[i % len(DECODERS)]) for i, connector in enumerate(CONNECTORS)]
 
 
-def recipe(folder, connector, tower="stem", decoder="llama", more=""):
+def recipe(folder, connector, tower="stem", decoder="llama", more="", second=""):
     path = folder / "recipe.toml"
     path.write_text(f"""
 name = "pair"
 seed = 5
 [model.vision]{TOWERS[tower]}
+{second}
 [model.connector]
 {connector}
 [model.decoder]{DECODERS[decoder]}
@@ -114,10 +115,26 @@ max_steps = 2
     return path
 
 
+# With a second tower: of the first one's grid, and of a finer one whose cells lie within its patches.
+TWO_TOWERS = {
+    "hybrid": ('type = "hybrid"', TOWERS["siglip"], 16),
+    "patch_mining": ('type = "patch_mining"\nmining_scale = 2', TOWERS["stem"].replace("image_size = 32", "image_size = 64"), 16),
+}
+
+
+@pytest.mark.parametrize("connector", TWO_TOWERS)
+def test_two_towers(connector, run_ocelli, tmp_path):
+    keys, tower, tokens = TWO_TOWERS[connector]
+    check_pair(recipe(tmp_path, keys, "clip", "llama", second="[model.aux_vision]" + tower), tokens, run_ocelli, tmp_path)
+
+
 @pytest.mark.parametrize("connector, tower, decoder", PAIRS)
 def test_it_trains_between_a_tower_and_a_decoder(connector, tower, decoder, run_ocelli, tmp_path):
     keys, tokens = CONNECTORS[connector]
-    path = recipe(tmp_path, keys, tower, decoder)
+    check_pair(recipe(tmp_path, keys, tower, decoder), tokens, run_ocelli, tmp_path)
+
+
+def check_pair(path, tokens, run_ocelli, tmp_path):
     write_captions(tmp_path, size=32)
     before = run_ocelli(["explain", path, "--image", "40x30", "--json"]).last_json()
     assert before["visual_tokens"] == tokens and before["parts"]["connector"]["parameters"] > 0
