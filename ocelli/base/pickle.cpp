@@ -1,68 +1,33 @@
 #include "ocelli/base/pickle.h"
 
-#include <cstring>
-#include <optional>
 #include <utility>
 
 #include "ocelli/base/error.h"
 #include "ocelli/base/pickle_globals.h"
+#include "ocelli/base/pickle_machine.h"
 #include "ocelli/base/safetensors_header.h"
 
 namespace ocelli::detail {
 namespace {
 
-class Unpickler {
+constexpr PickleLimits kLimits{.values = kMaxPickleValues, .memo = kMaxPickleMemo, .line = 1024, .line_is = "name"};
+
+class Unpickler : PickleMachine<PickleValue> {
  public:
   Unpickler(std::span<const std::byte> bytes, std::string_view origin)
-      : text_(reinterpret_cast<const char*>(bytes.data()), bytes.size()), origin_(origin) {}
+      : PickleMachine({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, origin, kLimits) {}
 
   Pickle run() {
     if (text_.size() > kMaxPickleBytes) fail_here("{} bytes, the limit is {}", text_.size(), kMaxPickleBytes);
     if (!text_.starts_with('\x80')) fail_here("no pickle of protocol 2 to 5");
-    do {
-      opcode_at_ = at_;
-    } while (step(read<uint8_t>()));
-    if (stack_.size() != 1 || !marks_.empty()) fail_here("ends with {} values, expected one", stack_.size());
-    if (at_ != text_.size()) fail_here("ends {} bytes before the end", text_.size() - at_);
-    result_.root = stack_.back();
+    while (step(next_opcode())) {
+    }
+    result_.root = only_value();
+    if (left() != 0) fail_here("ends {} bytes before the end", left());
     return std::move(result_);
   }
 
  private:
-  using Values = std::vector<PickleValue>;
-
-  template <typename... Args>
-  [[noreturn]] void fail_here(fmt::format_string<Args...> format, Args&&... args) const {
-    fail("{}: byte {} of the pickle: {}", origin_, opcode_at_, fmt::format(format, std::forward<Args>(args)...));
-  }
-
-  std::string_view take(uint64_t size) {
-    if (size > text_.size() - at_) fail_here("truncated: {} bytes wanted, {} left", size, text_.size() - at_);
-    const std::string_view taken = text_.substr(at_, size);
-    at_ += size;
-    return taken;
-  }
-
-  template <typename T>
-  T read() {
-    T value;
-    std::memcpy(&value, take(sizeof(T)).data(), sizeof(T));
-    return value;
-  }
-
-  std::string_view take_line() {
-    constexpr size_t kMostBytes = 1024;
-    const size_t end = text_.substr(at_, kMostBytes).find('\n');
-    if (end == std::string_view::npos) fail_here("a name of more than {} bytes or without end", kMostBytes);
-    return take(end + 1).substr(0, end);
-  }
-
-  // The stack.
-
-  void push(PickleValue value) {
-    if (++num_values_ > kMaxPickleValues) fail_here("more than {} values", kMaxPickleValues);
-    stack_.push_back(value);
-  }
   void push_integer(int64_t value) { push({PickleKind::kInteger, 0, value}); }
   void push_text(PickleKind kind, std::string_view text) {
     push({kind, static_cast<uint32_t>(result_.texts.size())});
@@ -71,42 +36,6 @@ class Unpickler {
   void push_sequence(PickleKind kind, Values values) {
     push({kind, static_cast<uint32_t>(result_.sequences.size())});
     result_.sequences.push_back(std::move(values));
-  }
-
-  size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
-  PickleValue& top() {
-    if (stack_.size() <= floor()) fail_here("an operand is missing");
-    return stack_.back();
-  }
-  PickleValue pop() {
-    const PickleValue value = top();
-    stack_.pop_back();
-    return value;
-  }
-  Values pop_last(size_t count) {
-    if (stack_.size() - floor() < count) fail_here("an operand is missing");
-    Values values(stack_.end() - static_cast<std::ptrdiff_t>(count), stack_.end());
-    stack_.resize(stack_.size() - count);
-    return values;
-  }
-  Values pop_to_mark() {
-    if (marks_.empty()) fail_here("a mark is missing");
-    Values values = pop_last(stack_.size() - marks_.back());
-    marks_.pop_back();
-    return values;
-  }
-
-  void remember(uint64_t place) {
-    // Picklers number from 0 without gaps; a place far out is a lie about the memory it takes.
-    if (place >= kMaxPickleMemo) fail_here("memo place {}, the limit is {}", place, kMaxPickleMemo);
-    const PickleValue value = top();
-    if (place >= memo_.size()) memo_.resize(place + 1);
-    if (!memo_[place]) ++num_memoized_;
-    memo_[place] = value;
-  }
-  void recall(uint64_t place) {
-    if (place >= memo_.size() || !memo_[place]) fail_here("memo place {} is empty", place);
-    push(*memo_[place]);
   }
 
   Values& sequence(PickleValue value) { return result_.sequences[value.index]; }
@@ -137,13 +66,8 @@ class Unpickler {
   }
 
   void push_large_integer(uint64_t size) {
-    const std::string_view bytes = take(size);
-    if (size > sizeof(int64_t)) return push({PickleKind::kLargeInteger});
-    uint64_t value = 0;
-    std::memcpy(&value, bytes.data(), size);
-    const bool is_negative = size > 0 && (static_cast<uint8_t>(bytes.back()) & 0x80U) != 0;
-    if (is_negative && size < sizeof(int64_t)) value |= ~uint64_t{0} << (8 * size);
-    push_integer(static_cast<int64_t>(value));
+    const auto value = read_large_integer(size);
+    value ? push_integer(*value) : push({PickleKind::kLargeInteger});
   }
 
   // Globals and what they make.
@@ -265,14 +189,13 @@ class Unpickler {
       }
       case 0x95: {  // FRAME
         const auto size = read<uint64_t>();
-        if (size > text_.size() - at_) fail_here("truncated: a frame of {} bytes, {} left", size, text_.size() - at_);
+        if (size > left()) fail_here("truncated: a frame of {} bytes, {} left", size, left());
         break;
       }
       case '.':  // STOP
         return false;
       case '(':  // MARK
-        if (++num_values_ > kMaxPickleValues) fail_here("more than {} values", kMaxPickleValues);
-        marks_.push_back(stack_.size());
+        push_mark();
         break;
       case '0':  // POP: of a mark too
         if (stack_.size() == floor() && !marks_.empty()) {
@@ -424,15 +347,6 @@ class Unpickler {
     return true;
   }
 
-  std::string_view text_;
-  std::string_view origin_;
-  size_t at_ = 0;
-  size_t opcode_at_ = 0;
-  uint64_t num_values_ = 0;
-  uint64_t num_memoized_ = 0;  ///< places filled
-  Values stack_;
-  std::vector<size_t> marks_;
-  std::vector<std::optional<PickleValue>> memo_;
   Pickle result_;
 };
 

@@ -3,69 +3,34 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "ocelli/base/error.h"
 #include "ocelli/base/pickle_globals.h"
+#include "ocelli/base/pickle_machine.h"
 #include "ocelli/base/safetensors_header.h"
+#include "ocelli/base/utf8.h"
 
 namespace ocelli {
 
-/// The machine that a pickle is a program for.
-class PlainUnpickler {
+/// Makes a PlainPickle of the bytes.
+class PlainUnpickler : detail::PickleMachine<PlainPickle::Value> {
  public:
-  explicit PlainUnpickler(std::string_view text, PlainPickle& result) : text_(text), result_(result) {}
+  PlainUnpickler(std::string_view text, PlainPickle& result) : PickleMachine(text, result.origin_, kLimits), result_(result) {}
 
   void run() {
-    do {
-      opcode_at_ = at_;
-    } while (step(static_cast<uint8_t>(take(1)[0])));
-    if (stack_.size() != 1 || !marks_.empty()) fail_here("ends with {} values, expected one", stack_.size());
-    if (stack_[0].kind != Kind::kList) fail_here("it is no list");
-    result_.root_ = stack_[0];
+    while (step(next_opcode())) {
+    }
+    result_.root_ = only_value();
+    if (result_.root_.kind != Kind::kList) fail_here("it is no list");
   }
 
  private:
   using Kind = PlainPickle::Kind;
   using Value = PlainPickle::Value;
-  using Values = std::vector<Value>;
 
-  static constexpr uint64_t kMostValues = 1 << 24;
-  static constexpr uint64_t kMostMemo = 1 << 24;
-  static constexpr uint64_t kMostLine = 1 << 20;
+  static constexpr detail::PickleLimits kLimits{.values = 1 << 24, .memo = 1 << 24, .line = 1 << 20, .line_is = "line"};
 
-  template <typename... Args>
-  [[noreturn]] void fail_here(fmt::format_string<Args...> format, Args&&... args) const {
-    fail("{}: byte {} of the pickle: {}", result_.origin_, opcode_at_, fmt::format(format, std::forward<Args>(args)...));
-  }
-
-  std::string_view take(uint64_t size) {
-    if (size > text_.size() - at_) fail_here("truncated: {} bytes wanted, {} left", size, text_.size() - at_);
-    const std::string_view taken = text_.substr(at_, size);
-    at_ += size;
-    return taken;
-  }
-
-  template <typename T>
-  T read() {
-    T value;
-    std::memcpy(&value, take(sizeof(T)).data(), sizeof(T));
-    return value;
-  }
-
-  std::string_view take_line() {
-    const size_t end = text_.substr(at_, kMostLine).find('\n');
-    if (end == std::string_view::npos) fail_here("a line of more than {} bytes or without end", kMostLine);
-    return take(end + 1).substr(0, end);
-  }
-
-  // The stack.
-
-  void push(const Value& value) {
-    if (++num_values_ > kMostValues) fail_here("more than {} values", kMostValues);
-    stack_.push_back(value);
-  }
   void push_bool(bool value) {
     Value out;
     out.kind = Kind::kBool;
@@ -99,24 +64,6 @@ class PlainUnpickler {
     push(out);
   }
 
-  size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
-  Value& top() {
-    if (stack_.size() <= floor()) fail_here("an operand is missing");
-    return stack_.back();
-  }
-  Values pop_last(size_t count) {
-    if (stack_.size() - floor() < count) fail_here("an operand is missing");
-    Values values(stack_.end() - static_cast<std::ptrdiff_t>(count), stack_.end());
-    stack_.resize(stack_.size() - count);
-    return values;
-  }
-  Values pop_to_mark() {
-    if (marks_.empty()) fail_here("a mark is missing");
-    Values values = pop_last(stack_.size() - marks_.back());
-    marks_.pop_back();
-    return values;
-  }
-
   void extend(Kind kind, const Values& values) {
     const Value& target = top();
     if (target.kind != kind) fail_here("items for what is no {}", kind == Kind::kList ? "list" : "dict");
@@ -125,17 +72,10 @@ class PlainUnpickler {
     to.insert(to.end(), values.begin(), values.end());
   }
 
-  void remember(uint64_t place) {
-    // Picklers number from 0 (Python 2: from 1) without gaps; a place far out is a lie about the memory it takes.
-    if (place > num_memoized_ + 1 || place >= kMostMemo) fail_here("memo place {} after {}", place, num_memoized_);
-    const Value value = top();
-    if (place >= memo_.size()) memo_.resize(place + 1);
-    if (!memo_[place]) ++num_memoized_;
-    memo_[place] = value;
-  }
-  void recall(uint64_t place) {
-    if (place >= memo_.size() || !memo_[place]) fail_here("memo place {} is empty", place);
-    push(*memo_[place]);
+  void remember_next(uint64_t place) {
+    // Numbered from 0 (Python 2: from 1) without gaps.
+    if (place > num_memoized_ + 1) fail_here("memo place {} after {}", place, num_memoized_);
+    remember(place);
   }
 
   // What protocol 0 writes as a line.
@@ -166,21 +106,7 @@ class PlainUnpickler {
 
   void append_character(std::string& out, uint32_t code) const {
     if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) fail_here("an escape of {:#x}, which is no character", code);
-    if (code < 0x80) {
-      out += static_cast<char>(code);
-    } else if (code < 0x800) {
-      out += static_cast<char>(0xC0 | code >> 6);
-      out += static_cast<char>(0x80 | (code & 0x3F));
-    } else if (code < 0x10000) {
-      out += static_cast<char>(0xE0 | code >> 12);
-      out += static_cast<char>(0x80 | (code >> 6 & 0x3F));
-      out += static_cast<char>(0x80 | (code & 0x3F));
-    } else {
-      out += static_cast<char>(0xF0 | code >> 18);
-      out += static_cast<char>(0x80 | (code >> 12 & 0x3F));
-      out += static_cast<char>(0x80 | (code >> 6 & 0x3F));
-      out += static_cast<char>(0x80 | (code & 0x3F));
-    }
+    append_utf8(out, code);
   }
 
   /// A byte string as repr() writes it: 'it\'s'.
@@ -243,13 +169,9 @@ class PlainUnpickler {
   }
 
   void push_large_integer(uint64_t size) {
-    const std::string_view bytes = take(size);
-    if (size > sizeof(int64_t)) fail_here("an integer of {} bytes, at most {} are read", size, sizeof(int64_t));
-    uint64_t value = 0;
-    std::memcpy(&value, bytes.data(), size);
-    const bool is_negative = size > 0 && (static_cast<uint8_t>(bytes.back()) & 0x80U) != 0;
-    if (is_negative && size < sizeof(int64_t)) value |= ~uint64_t{0} << (8 * size);
-    push_integer(static_cast<int64_t>(value));
+    const auto value = read_large_integer(size);
+    if (!value) fail_here("an integer of {} bytes, at most {} are read", size, sizeof(int64_t));
+    push_integer(*value);
   }
 
   void push_big_endian_real() {
@@ -283,8 +205,7 @@ class PlainUnpickler {
       case '.':  // STOP
         return false;
       case '(':  // MARK
-        if (++num_values_ > kMostValues) fail_here("more than {} values", kMostValues);
-        marks_.push_back(stack_.size());
+        push_mark();
         break;
       case '0':  // POP
         pop_last(1);
@@ -384,16 +305,16 @@ class PlainUnpickler {
         break;
       }
       case 'p':  // PUT
-        remember(number_of<uint64_t>(take_line()));
+        remember_next(number_of<uint64_t>(take_line()));
         break;
       case 'q':  // BINPUT
-        remember(read<uint8_t>());
+        remember_next(read<uint8_t>());
         break;
       case 'r':  // LONG_BINPUT
-        remember(read<uint32_t>());
+        remember_next(read<uint32_t>());
         break;
       case 0x94:  // MEMOIZE
-        remember(num_memoized_);
+        remember_next(num_memoized_);
         break;
       case 'g':  // GET
         recall(number_of<uint64_t>(take_line()));
@@ -422,15 +343,7 @@ class PlainUnpickler {
     return true;
   }
 
-  std::string_view text_;
   PlainPickle& result_;
-  size_t at_ = 0;
-  size_t opcode_at_ = 0;
-  uint64_t num_values_ = 0;
-  uint64_t num_memoized_ = 0;  ///< places filled
-  Values stack_;
-  std::vector<size_t> marks_;
-  std::vector<std::optional<Value>> memo_;
 };
 
 PlainPickle::PlainPickle(std::string_view bytes, std::string origin) : origin_(std::move(origin)) {

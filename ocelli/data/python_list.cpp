@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "ocelli/base/error.h"
-#include "ocelli/text/utf8.h"
+#include "ocelli/base/utf8.h"
 
 namespace ocelli::data {
 namespace {
@@ -76,11 +76,11 @@ class Reader {
         out += c;
         return;
       case 'x':
-        return text::append_utf8(out, read_hex(2));
+        return append_utf8(out, read_hex(2));
       case 'u':
-        return text::append_utf8(out, read_hex(4));
+        return append_utf8(out, read_hex(4));
       case 'U':
-        return text::append_utf8(out, read_hex(8));
+        return append_utf8(out, read_hex(8));
       default:
         wrong("one of Python's escapes \\n \\t \\r \\\\ \\' \\\" \\x \\u \\U");
     }

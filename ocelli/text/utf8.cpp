@@ -64,25 +64,6 @@ size_t previous_start(std::string_view text, size_t pos) {
   return start + code_point_at(text, start).bytes == pos ? start : pos - 1;
 }
 
-void append_utf8(std::string& out, char32_t code_point) {
-  const auto c = static_cast<uint32_t>(code_point);
-  if (c < 0x80) {
-    out.push_back(static_cast<char>(c));
-  } else if (c < 0x800) {
-    out.push_back(static_cast<char>(0xC0 | (c >> 6)));
-    out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
-  } else if (c < 0x10000) {
-    out.push_back(static_cast<char>(0xE0 | (c >> 12)));
-    out.push_back(static_cast<char>(0x80 | ((c >> 6) & 0x3F)));
-    out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
-  } else {
-    out.push_back(static_cast<char>(0xF0 | (c >> 18)));
-    out.push_back(static_cast<char>(0x80 | ((c >> 12) & 0x3F)));
-    out.push_back(static_cast<char>(0x80 | ((c >> 6) & 0x3F)));
-    out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
-  }
-}
-
 bool is_valid_utf8(std::string_view text) {
   for (size_t pos = 0; pos < text.size();) {
     if (byte_at(text, pos) < 0x80) {

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "ocelli/base/utf8.h"
+
 namespace ocelli::text {
 
 struct CodePoint {
@@ -17,8 +19,6 @@ CodePoint code_point_at(std::string_view text, size_t pos);
 
 /// The start of the code point that ends at byte `pos` (0 < pos <= text.size()).
 size_t previous_start(std::string_view text, size_t pos);
-
-void append_utf8(std::string& out, char32_t code_point);
 
 bool is_valid_utf8(std::string_view text);
 
