@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ocelli/base/error.h"
+#include "ocelli/base/named_values.h"
 #include "ocelli/model/preprocessor_keys.h"
 
 namespace ocelli::model {
@@ -18,25 +19,6 @@ constexpr std::pair<std::string_view, image::LongestSide> kRoundings[] = {
     {"truncate", image::LongestSide::kTruncate}, {"round", image::LongestSide::kRound}, {"half_up", image::LongestSide::kHalfUp}};
 constexpr std::pair<std::string_view, Kind> kKinds[] = {
     {"shrunk", Kind::kShrunk}, {"shrunk_bytes", Kind::kShrunkBytes}, {"tiles", Kind::kTiles}};
-
-template <typename Value, size_t N>
-Value named(const JsonView& config, std::string_view key, const std::pair<std::string_view, Value> (&known)[N]) {
-  const std::string given = config.string(key);
-  std::string names;
-  for (const auto& [name, value] : known) {
-    if (name == given) return value;
-    names += (names.empty() ? "" : ", ") + std::string(name);
-  }
-  fail("{}.{} is \"{}\"; known are {}", config.path(), key, given, names);
-}
-
-template <typename Value, size_t N>
-std::string_view name_of(Value wanted, const std::pair<std::string_view, Value> (&known)[N]) {
-  for (const auto& [name, value] : known) {
-    if (value == wanted) return name;
-  }
-  return "?";
-}
 
 void read_cut(const JsonView& cut, ImageProcessor& out) {
   const std::string type = cut.string("type");
@@ -86,7 +68,7 @@ Json cut_json(const ImageProcessor& images) {
 
 SecondView read_second(const JsonView& config) {
   SecondView out;
-  out.kind = named(config, "kind", kKinds);
+  out.kind = named_value(config, "kind", kKinds);
   out.side = config.integer_in("side", 1, kLargestSide);
   out.grid = config.integer_in("grid", 1, 16, 1);
   out.whole = config.boolean("whole", false);
@@ -117,7 +99,7 @@ void read_spelled_out(const JsonView& config, ImageProcessor& out) {
   }
   if (out.shape == Shape::kLongestPad) {
     out.min_side = config.integer_in("min_side", 0, kLargestSide, std::min(out.min_side, out.size));
-    if (config.has("longest_side")) out.longest_side = named(config, "longest_side", kRoundings);
+    if (config.has("longest_side")) out.longest_side = named_value(config, "longest_side", kRoundings);
   }
   if (config.has("cut")) read_cut(config.object("cut"), out);
   if (config.has("second_view")) out.second = read_second(config.object("second_view"));

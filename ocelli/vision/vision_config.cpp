@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ocelli/base/named_values.h"
 #include "ocelli/vision/published_towers.h"
 
 namespace ocelli::vision {
@@ -16,26 +17,6 @@ constexpr std::pair<std::string_view, PositionResize> kResizes[] = {{"none", Pos
                                                                     {"buckets", PositionResize::kBuckets}};
 constexpr std::pair<std::string_view, nn::NormKind> kNorms[] = {
     {"layer_norm", nn::NormKind::kLayer}, {"rms_norm", nn::NormKind::kRms}, {"rms_norm_plus_one", nn::NormKind::kRmsPlusOne}};
-
-template <typename Value, size_t count>
-Value named(const JsonView& config, const char* key, const std::pair<std::string_view, Value> (&values)[count], Value fallback) {
-  if (!config.has(key)) return fallback;
-  const std::string given = config.string(key);
-  std::string known;
-  for (const auto& [name, value] : values) {
-    if (name == given) return value;
-    known += (known.empty() ? "" : ", ") + std::string(name);
-  }
-  fail("{}.{} is \"{}\"; known are {}", config.path(), key, given, known);
-}
-
-template <typename Value, size_t count>
-std::string_view name_in(const std::pair<std::string_view, Value> (&values)[count], Value wanted) {
-  for (const auto& [name, value] : values) {
-    if (value == wanted) return name;
-  }
-  return {};
-}
 
 void read_stem(const JsonView& config, VisionConfig& out) {
   for (const auto& [key, target] : {std::pair{"stem_channels", &out.stem_channels}, {"stem_strides", &out.stem_strides}}) {
@@ -108,8 +89,8 @@ void read_spelled_out(const JsonView& config, VisionConfig& out) {
   out.layer_scale_init = config.number("layer_scale_init", out.layer_scale_init);
   out.rotary_span = config.number("rotary_span", 0);
   out.post_layernorm_eps = config.number("post_layernorm_eps", 0);
-  out.norm = named(config, "norm", kNorms, out.norm);
-  out.position_resize = named(config, "position_resize", kResizes, out.position_resize);
+  out.norm = named_value(config, "norm", kNorms, out.norm);
+  out.position_resize = named_value(config, "position_resize", kResizes, out.position_resize);
   out.position_grid.rows = config.integer_in("position_rows", 0, 1 << 12, 0);
   out.position_grid.columns = config.integer_in("position_columns", 0, 1 << 12, 0);
   read_stem(config, out);
@@ -232,8 +213,8 @@ Json VisionConfig::to_json() const {
                {"gated_norms", gated_norms},
                {"feature_positions", feature_positions},
                {"rotary_span", rotary_span},
-               {"norm", name_in(kNorms, norm)},
-               {"position_resize", name_in(kResizes, position_resize)},
+               {"norm", name_of(norm, kNorms)},
+               {"position_resize", name_of(position_resize, kResizes)},
                {"position_rows", position_grid.rows},
                {"position_columns", position_grid.columns},
                {"pre_layernorm", pre_layernorm},

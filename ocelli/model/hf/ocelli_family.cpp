@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "ocelli/base/error.h"
+#include "ocelli/base/named_values.h"
 #include "ocelli/model/hf/blip2_parts.h"
 #include "ocelli/model/hf/family_list.h"
 
@@ -23,33 +24,13 @@ constexpr std::pair<std::string_view, PositionRule> kPositions[] = {
 constexpr std::pair<std::string_view, image::Unpad> kUnpads[] = {{"truncate", image::Unpad::kTruncate},
                                                                  {"round", image::Unpad::kRounded}};
 
-/// The value of `key`; the first of `known` when it isn't given.
-template <typename Value, size_t N>
-Value named(const JsonView& config, std::string_view key, const std::pair<std::string_view, Value> (&known)[N]) {
-  const std::string given = config.string(key, known[0].first);
-  std::string names;
-  for (const auto& [name, value] : known) {
-    if (name == given) return value;
-    names += (names.empty() ? "" : ", ") + std::string(name);
-  }
-  fail("{}.{} is \"{}\"; known are {}", config.path(), key, given, names);
-}
-
-template <typename Value, size_t N>
-std::string_view name_of(Value wanted, const std::pair<std::string_view, Value> (&known)[N]) {
-  for (const auto& [name, value] : known) {
-    if (value == wanted) return name;
-  }
-  return "?";
-}
-
 /// An id that may stand for nothing: -1.
 int64_t optional_id(const JsonView& config, std::string_view key, int64_t vocabulary) {
   return config.integer_in(key, -1, vocabulary - 1, -1);
 }
 
 void read_placeholder(const JsonView& config, int64_t vocabulary, PlaceholderRule& rule) {
-  rule.kind = named(config, "kind", kPlaces);
+  rule.kind = named_value(config, "kind", kPlaces, Kind::kToken);
   rule.front = config.boolean("front", false);
   rule.marker = config.string("marker", "");
   rule.bos_twice = config.boolean("bos_twice", false);
@@ -87,10 +68,10 @@ void read_rows(const JsonView& config, ModelConfig& out) {
     require(kind == "concat" || kind == "unpad_newline", "{}.kind is \"{}\"; known are concat, unpad_newline", arrange.path(),
             kind);
     out.arrange.kind = kind == "concat" ? ArrangeConfig::Kind::kConcat : ArrangeConfig::Kind::kUnpadNewline;
-    out.arrange.unpad = named(arrange, "unpad", kUnpads);
+    out.arrange.unpad = named_value(arrange, "unpad", kUnpads, image::Unpad::kTruncate);
     out.arrange.max_tiles = arrange.integer_in("max_tiles", 0, 1024, 0);
   }
-  out.positions = named(config, "position_rule", kPositions);
+  out.positions = named_value(config, "position_rule", kPositions, PositionRule::kRising);
   out.bidirectional_prompt = config.boolean("bidirectional_prompt", false);
   out.visual_scale = config.number("visual_scale", 1.0);
   if (!config.has("location")) return;
