@@ -3,11 +3,11 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <optional>
 #include <sstream>
 
 #include "ocelli/base/error.h"
 #include "ocelli/base/file.h"
+#include "ocelli/train/recipe_data.h"
 #include "ocelli/train/toml_reader.h"
 #include "ocelli/train/toml_writer.h"
 
@@ -172,72 +172,6 @@ std::map<std::string, double> read_rates(TableReader& table, const std::map<std:
   return rates;
 }
 
-/// A portion as TOML has it: a number of passes, or a text such as "#500" or "53.9%".
-data::Portion read_portion(TableReader& table, std::string_view key, const data::Portion& fallback) {
-  const toml::node* node = table.node(key);
-  if (node == nullptr) return fallback;
-  if (!node->is_string()) return {data::Portion::Kind::kPasses, table.number(key, 1.0, 1e-9, 1e6)};
-  try {
-    return data::Portion::parse(table.string(key, ""));
-  } catch (const Error& error) {
-    table.wrong(key, error.what());
-  }
-}
-
-/// A portion as JSON that read_portion() reads.
-Json portion_json(const data::Portion& portion) {
-  return portion.kind == data::Portion::Kind::kPasses ? Json(portion.amount) : Json(portion.text());
-}
-
-/// A list of names, each with its portion behind it where it has one of its own here ("vqa#500"), or a table of names and
-/// portions.
-std::map<std::string, data::Portion> read_stage_data(TableReader& table, const std::vector<DataRecipe>& sources) {
-  std::map<std::string, data::Portion> known, out;
-  std::vector<std::string> names;
-  for (const DataRecipe& source : sources) {
-    known[source.options.name] = source.portion;
-    names.push_back(source.options.name);
-  }
-  const toml::node* node = table.node("data");
-  if (node == nullptr) return known;
-  if (node->is_table()) {
-    TableReader weights = table.table("data");
-    for (const std::string& name : names) {
-      if (weights.has(name)) out[name] = read_portion(weights, name, {});
-    }
-    weights.finish();
-  } else {
-    for (const std::string& name : table.strings("data", {})) {
-      auto found = known.find(name);
-      std::optional<data::Portion> own;
-      if (found == known.end()) {
-        try {
-          data::NamedPortion shorthand = data::parse_named_portion(name, {});
-          found = known.find(shorthand.name);
-          own = shorthand.portion;
-        } catch (const Error& error) {
-          table.wrong("data", error.what());
-        }
-      }
-      if (found == known.end()) {
-        const std::string near = nearest(name, names);
-        table.wrong("data", fmt::format("names \"{}\", which no [[data]] is called{}", name,
-                                        near.empty() ? "" : "; did you mean \"" + near + "\"?"));
-      }
-      out[found->first] = own.value_or(found->second);
-    }
-  }
-  if (out.empty()) table.wrong("data", "names no source");
-  return out;
-}
-
-Json path_json(const DataRecipe& source) {
-  if (source.further.empty()) return source.options.path.string();
-  Json paths = {source.options.path.string()};
-  for (const fs::path& path : source.further) paths.push_back(path.string());
-  return paths;
-}
-
 /// What [train] gives as defaults and each [[stage]] may set.
 void read_stage_keys(TableReader& table, StageRecipe& stage) {
   stage.learning_rate = read_rates(table, stage.learning_rate);
@@ -259,21 +193,6 @@ void read_stage_keys(TableReader& table, StageRecipe& stage) {
   stage.max_grad_norm = table.number("max_grad_norm", stage.max_grad_norm, 0, 1e9);
   stage.max_length = table.integer("max_length", stage.max_length, 1, 1 << 24);
   stage.gradient_checkpointing = table.boolean("gradient_checkpointing", stage.gradient_checkpointing);
-}
-
-std::vector<std::string> format_names() {
-  std::vector<std::string> names;
-  for (const data::Format& format : data::formats()) names.emplace_back(format.name);
-  return names;
-}
-
-/// Of a [[data]] that names no format. A path that says nothing is taken for LLaVA's records, as they come under any name.
-std::string format_by_path(const fs::path& path) {
-  try {
-    return data::format_of(path);
-  } catch (const Error&) {
-    return "llava";
-  }
 }
 
 const toml::array* tables(TableReader& root, std::string_view key) {
@@ -341,24 +260,7 @@ Recipe read_recipe(const toml::table& root, const fs::path& file) {
   if (const toml::array* array = tables(top, "data")) {
     for (const toml::node& node : *array) {
       TableReader table(*node.as_table(), "data", file.string());
-      DataRecipe source;
-      const toml::node* path = table.node("path");
-      const std::vector<std::string> paths =
-          path != nullptr && path->is_array() ? table.strings("path", {}) : std::vector{table.string("path", "")};
-      if (paths.empty() || std::count(paths.begin(), paths.end(), "") > 0) {
-        table.wrong("path", "is missing: the file of records, or a list of files");
-      }
-      source.options.path = paths[0];
-      source.further.assign(paths.begin() + 1, paths.end());
-      source.options.name = table.string("name", source.options.path.stem().string());
-      source.options.format = table.choice("format", format_by_path(source.options.path), format_names());
-      source.options.images = table.string("images", "");
-      source.options.annotations = table.string("annotations", "");
-      source.options.split = table.string("split", "");
-      source.options.prompts = table.string("prompts", "");
-      source.question_types = table.strings("question_types", {});
-      source.portion = read_portion(table, "weight", {});
-      table.finish();
+      const DataRecipe source = read_source(table);
       if (std::find(sources.begin(), sources.end(), source.options.name) != sources.end()) {
         table.wrong("name", fmt::format("\"{}\" is given twice", source.options.name));
       }
@@ -443,24 +345,12 @@ std::string Recipe::to_toml() const {
                    {"logging_steps", logging_steps},  {"log_samples", log_samples}, {"max_fault_share", max_fault_share},
                    {"loader_threads", loader_threads}};
   root["data"] = Json::array();
-  for (const DataRecipe& source : data) {
-    root["data"].push_back({{"name", source.options.name},
-                            {"format", source.options.format},
-                            {"path", path_json(source)},
-                            {"images", source.options.images.string()},
-                            {"annotations", source.options.annotations.string()},
-                            {"split", source.options.split},
-                            {"prompts", source.options.prompts.string()},
-                            {"question_types", source.question_types},
-                            {"weight", portion_json(source.portion)}});
-  }
+  for (const DataRecipe& source : data) root["data"].push_back(source_json(source));
   root["stage"] = Json::array();
   for (const StageRecipe& stage : stages) {
-    Json portions = Json::object();
-    for (const auto& [name, portion] : stage.data) portions[name] = portion_json(portion);
     root["stage"].push_back({{"name", stage.name},
                              {"train", stage.train},
-                             {"data", portions},
+                             {"data", stage_data_json(stage.data)},
                              {"data_temperature", stage.data_temperature},
                              {"epoch_samples", stage.epoch_samples},
                              {"packing", stage.packing},

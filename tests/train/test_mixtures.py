@@ -6,36 +6,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tiny_run import MODEL
 
 from tests.conftest import ROOT
 
 MIXTURES = sorted((ROOT / "recipes" / "mixtures").glob("*.toml"))
 
-MODEL = """
-[model.vision]
-architecture = "ocelli_vision"
-image_size = 16
-patch_size = 4
-stem_channels = [8, 16]
-stem_strides = [2, 2]
-hidden_size = 16
-intermediate_size = 32
-num_hidden_layers = 1
-num_attention_heads = 2
-[model.connector]
-type = "pixel_shuffle"
-scale = 2
-[model.decoder]
-architecture = "llama"
-hidden_size = 16
-intermediate_size = 32
-num_hidden_layers = 1
-num_attention_heads = 2
-num_key_value_heads = 1
-max_position_embeddings = 128
-[tokenizer]
-train = true
-vocab_size = 280
+STAGE = """
 [train]
 precision = "fp32"
 batch_size = 2500
@@ -64,7 +41,7 @@ def write_sources(folder, mixture):
 def test_what_is_drawn_is_what_the_mixture_asks_for(mixture, run_ocelli, tmp_path):
     (tmp_path / mixture.name).write_text(mixture.read_text())
     sizes = write_sources(tmp_path, mixture)
-    (tmp_path / "r.toml").write_text(f'name = "m"\nextends = "{mixture.name}"\n' + MODEL)
+    (tmp_path / "r.toml").write_text(f'name = "m"\nextends = "{mixture.name}"\n' + MODEL + STAGE)
     run_ocelli(["train", tmp_path / "r.toml", "--out", tmp_path / "run"])
     drawn = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["drawn"]
     total = sum(drawn.values())

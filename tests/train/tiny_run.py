@@ -9,9 +9,7 @@ from pictures import write_captions
 # One thread: these models are too small to share, and runs are compared bit for bit.
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
-RECIPE = """
-name = "tiny"
-seed = 3
+MODEL = """
 [model.vision]
 architecture = "ocelli_vision"
 image_size = 32
@@ -37,6 +35,11 @@ tie_word_embeddings = true
 [tokenizer]
 train = true
 vocab_size = 300
+"""
+RECIPE = f"""
+name = "tiny"
+seed = 3
+{MODEL}
 [[data]]
 name = "captions"
 path = "captions.jsonl"
