@@ -1,3 +1,4 @@
+#include "ocelli/cli/common.h"
 #include "ocelli/cli/data_verbs.h"
 #include "ocelli/cli/verbs.h"
 
@@ -18,6 +19,19 @@ void SourceOptions::add_to(CLI::App& verb, const std::string& format_flag) {
 std::shared_ptr<const data::Dataset> SourceOptions::open() {
   if (data.name.empty()) data.name = data.path.stem().string();
   return data::open_dataset(data);
+}
+
+void add_worker_threads(CLI::App& verb, int& threads) {
+  verb.add_option("-t,--threads", threads, "threads (default: the cores there are)")->check(CLI::Range(0, 1024));
+}
+
+void set_watched_action(CLI::App& verb, Action& action, Action run) {
+  verb.callback([&action, run = std::move(run)] {
+    action = [run] {
+      watch_interrupts();
+      return run();
+    };
+  });
 }
 
 void add_data(CLI::App& app, Action& action) {

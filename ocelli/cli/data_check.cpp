@@ -110,8 +110,6 @@ void print_summary(const CheckReport& result) {
 int check(CheckVerb& options) {
   const Stopwatch watch;
   const Sources sources = open_sources(options.source);
-  std::vector<std::shared_ptr<const data::Dataset>> checked;
-  checked.assign(sources.all.begin(), sources.all.end());
   int64_t total = sources.samples();
   for (const std::string& path : options.against) {
     data::DatasetOptions other;
@@ -135,7 +133,7 @@ int check(CheckVerb& options) {
     if (interrupted().load()) throw Error("interrupted; the check is not complete");
     progress.update(done, found == 0 ? "" : fmt::format("{} findings", found));
   };
-  const CheckReport result = data::check_datasets(checked, options.how);
+  const CheckReport result = data::check_datasets(sources.all, options.how);
   progress.finish();
   if (out) out->commit();
 
@@ -182,14 +180,9 @@ void add_data_check(CLI::App& data, Action& action) {
       ->capture_default_str();
   verb->add_option("--out", options->out, "JSON lines of all findings (the terminal shows the first 20 of each kind)")
       ->type_name("FILE");
-  verb->add_option("-t,--threads", options->threads, "threads (default: the cores there are)")->check(CLI::Range(0, 1024));
+  add_worker_threads(*verb, options->threads);
   verb->add_flag("--json", options->json, "one line of JSON");
-  verb->callback([options, &action] {
-    action = [options] {
-      watch_interrupts();
-      return check(*options);
-    };
-  });
+  set_watched_action(*verb, action, [options] { return check(*options); });
 }
 
 }  // namespace ocelli::cli

@@ -88,12 +88,7 @@ void add_data_convert(CLI::App& data, Action& action) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   verb->add_flag("--json", options->json, "one line of JSON");
-  verb->callback([options, &action] {
-    action = [options] {
-      watch_interrupts();
-      return convert(*options);
-    };
-  });
+  set_watched_action(*verb, action, [options] { return convert(*options); });
 }
 
 }  // namespace ocelli::cli

@@ -97,14 +97,9 @@ void add_data_filter(CLI::App& data, Action& action) {
       ->check(CLI::Range(0, data::HashIndex::kMaxDistance));
   verb->add_option("--dropped", options->dropped, "JSON lines of the dropped samples (default: TARGET.dropped.jsonl)")
       ->type_name("FILE");
-  verb->add_option("-t,--threads", options->threads, "threads (default: the cores there are)")->check(CLI::Range(0, 1024));
+  add_worker_threads(*verb, options->threads);
   verb->add_flag("--json", options->json, "one line of JSON");
-  verb->callback([options, &action] {
-    action = [options] {
-      watch_interrupts();
-      return filter(*options);
-    };
-  });
+  set_watched_action(*verb, action, [options] { return filter(*options); });
 }
 
 }  // namespace ocelli::cli

@@ -60,12 +60,7 @@ void add_data_preview(CLI::App& data, Action& action) {
   verb->add_option("--max-length", options->max_length, "as in the recipe: longer samples are cut")
       ->check(CLI::Range(1, 1 << 30))
       ->capture_default_str();
-  verb->callback([options, &action] {
-    action = [options] {
-      watch_interrupts();
-      return preview(*options);
-    };
-  });
+  set_watched_action(*verb, action, [options] { return preview(*options); });
 }
 
 }  // namespace ocelli::cli

@@ -262,14 +262,9 @@ void add_data_stats(CLI::App& data, Action& action) {
   verb->add_option("--max-length", options->max_length, "tokens above which samples are counted as too long")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  verb->add_option("-t,--threads", options->threads, "threads (default: the cores there are)")->check(CLI::Range(0, 1024));
+  add_worker_threads(*verb, options->threads);
   verb->add_flag("--json", options->json, "one line of JSON");
-  verb->callback([options, &action] {
-    action = [options] {
-      watch_interrupts();
-      return stats(*options);
-    };
-  });
+  set_watched_action(*verb, action, [options] { return stats(*options); });
 }
 
 }  // namespace ocelli::cli
