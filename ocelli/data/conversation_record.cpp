@@ -170,7 +170,7 @@ OrderedJson regions_json(const std::vector<Region>& regions) {
   OrderedJson list = OrderedJson::array();
   for (const Region& region : regions) {
     OrderedJson one = {{"picture", region.picture}, {"text", region.text}, {"box", region.box}};
-    if (!region.mask.is_null()) one["mask"] = OrderedJson::parse(region.mask.dump());
+    if (!region.mask.is_null()) one["mask"] = OrderedJson(region.mask);
     list.push_back(std::move(one));
   }
   return list;

@@ -249,6 +249,21 @@ Packs even_fill(std::span<const PackItem> items, std::span<const int64_t> longes
   return packs;
 }
 
+/// The better of both; one pack without looking where everything fits, as in most steps of training.
+Packs packed(std::span<const PackItem> items, std::span<const int64_t> longest_first, const PackLimits& limits) {
+  if (longest_first.empty()) return {};
+  int64_t tokens = 0, pictures = 0;
+  for (const int64_t index : longest_first) {
+    tokens += items[static_cast<size_t>(index)].tokens;
+    pictures += items[static_cast<size_t>(index)].pictures;
+  }
+  if (tokens <= limits.tokens && (limits.pictures == 0 || pictures <= limits.pictures)) {
+    return {{longest_first.begin(), longest_first.end()}};
+  }
+  Packs best = best_fit(items, longest_first, limits), even = even_fill(items, longest_first, limits);
+  return even.size() < best.size() ? even : best;
+}
+
 }  // namespace
 
 std::vector<std::vector<int64_t>> pack(std::span<const PackItem> items, const PackLimits& limits) {
@@ -269,8 +284,7 @@ std::vector<std::vector<int64_t>> pack(std::span<const PackItem> items, const Pa
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
     return items[static_cast<size_t>(a)].tokens > items[static_cast<size_t>(b)].tokens;
   });
-  Packs packs = best_fit(items, order, limits), even = even_fill(items, order, limits);
-  if (even.size() < packs.size()) packs = std::move(even);
+  Packs packs = packed(items, order, limits);
   packs.insert(packs.end(), alone.begin(), alone.end());
   for (auto& one : packs) std::sort(one.begin(), one.end());
   std::sort(packs.begin(), packs.end(), [](const auto& a, const auto& b) { return a.front() < b.front(); });

@@ -214,8 +214,9 @@ class VlmevalWriter final : public SampleWriter {
   static std::string cell_of(const Sample& sample) {
     std::vector<std::string> texts;
     for (const Picture& picture : sample.pictures) {
-      texts.push_back(encode_base64(*picture.encoded()));
-      require(texts.back().size() > kMostReference, "{}: {} bytes are no picture", picture.name(), picture.encoded()->size());
+      const auto bytes = picture.encoded();
+      texts.push_back(encode_base64(*bytes));
+      require(texts.back().size() > kMostReference, "{}: {} bytes are no picture", picture.name(), bytes->size());
     }
     const std::string cell = texts.size() == 1 ? texts[0] : write_python_list(texts);
     require(cell.size() <= kMostCellBytes, "sample {}: its pictures take {} bytes in base64, a cell may have {}", sample.id,

@@ -254,7 +254,7 @@ class Webdataset final : public Dataset {
         caption = value.get<std::string>();
         found = true;
       } else {
-        sample.extra[key] = OrderedJson::parse(value.dump());
+        sample.extra[key] = OrderedJson(value);
       }
     }
     require(found, "{}: it has no text: a json with \"conversations\", \"messages\" or \"caption\", or a txt is needed", where);
